@@ -1,0 +1,476 @@
+"""``DHCPFailoverPair``: two DHCP servers on two nodes that share their leases."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType, field
+
+from twinlease.api.types import (
+    Conditions,
+    Duration,
+    InterfaceName,
+    IPv4,
+    Model,
+    Port,
+    Quantity,
+    described,
+)
+
+
+def rule(expression: str, message: str, path: str | None = None) -> dict[str, str]:
+    """Return one CEL validation rule as ``x-kubernetes-validations`` wants it."""
+    built = {"rule": expression, "message": message}
+    if path:
+        built["fieldPath"] = path
+    return built
+
+
+def validations(*rules: dict[str, str]) -> Meta:
+    """Return the annotation that puts CEL rules on a field's value."""
+    return Meta(extra_json_schema={"x-kubernetes-validations": list(rules)})
+
+
+def between(low: str, high: str) -> Meta:
+    """Return the annotation that bounds a duration, both ends included."""
+    return validations(
+        rule(
+            f"duration(self) >= duration('{low}') && duration(self) <= duration('{high}')",
+            f"must be a duration from {low} to {high}",
+        )
+    )
+
+
+def immutable(why: str) -> Meta:
+    """Return the annotation that refuses any change of a value that is set."""
+    return validations(rule("self == oldSelf", f"is immutable: {why}"))
+
+
+LABEL_VALUE = Meta(max_length=63)
+
+
+class Peer(Model, frozen=True, kw_only=True):
+    """One of the two servers: where it runs and on which addresses it speaks."""
+
+    node_name: (
+        Annotated[
+            str,
+            Meta(min_length=1, max_length=63),
+            described("The node, by name. The leases live on it, so it cannot change while the pair exists."),
+        ]
+        | UnsetType
+    ) = UNSET
+    node_selector: (
+        Annotated[
+            dict[Annotated[str, Meta(max_length=317)], Annotated[str, LABEL_VALUE]],
+            Meta(
+                min_length=1,
+                max_length=16,
+                description="Labels of the nodes that may run this server. The scheduler picks one; from then on the "
+                "server stays on it, for its leases live there.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    interface: (
+        Annotated[
+            InterfaceName,
+            described("Interface that serves DHCP. Left out: the interface that carries `address`."),
+        ]
+        | UnsetType
+    ) = UNSET
+    address: (
+        Annotated[
+            IPv4,
+            described(
+                "The node's own IPv4 address on the serving interface, and the server identifier (option 54) that "
+                "clients see. Left out: the interface's only IPv4 address, or the first one in a pool's subnet."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    failover_address: (
+        Annotated[
+            IPv4,
+            described(
+                "The node's address for the failover link, if that is not the serving one (a management network)."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    failover_port: Annotated[Port, described("TCP port on which this server listens for its partner.")] = 647
+
+
+PEER_RULES = validations(
+    rule(
+        "has(self.nodeName) != has(self.nodeSelector)",
+        "exactly one of nodeName and nodeSelector must be set",
+    ),
+    rule("has(self.interface) || has(self.address)", "interface or address must be set: where shall it serve?"),
+    rule(
+        "has(self.nodeName) == has(oldSelf.nodeName) && (!has(self.nodeName) || self.nodeName == oldSelf.nodeName)",
+        "is immutable: the leases live on the node. Delete the pair and apply it again to move a server",
+        ".nodeName",
+    ),
+    rule(
+        "has(self.nodeSelector) == has(oldSelf.nodeSelector) && "
+        "(!has(self.nodeSelector) || self.nodeSelector == oldSelf.nodeSelector)",
+        "is immutable: the leases live on the node. Delete the pair and apply it again to move a server",
+        ".nodeSelector",
+    ),
+)
+
+
+class Failover(Model, frozen=True, kw_only=True):
+    """The failover protocol's parameters (draft-ietf-dhc-failover-12), the same on both sides by construction."""
+
+    mclt: Annotated[
+        Duration,
+        between("5s", "24h"),
+        described(
+            "Maximum client lead time: how far a server may extend a lease beyond what its partner has acknowledged. "
+            "After partner-down the partner's addresses stay untouched for this long; while the link is down new "
+            "leases are this short."
+        ),
+    ] = "30m"
+    split: (
+        Annotated[
+            int,
+            Meta(ge=0, le=256),
+            described(
+                "Share of the clients that the primary answers, in 256ths of the hash space: 128 is half, 256 all. "
+                "128 unless hba is set."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    hba: (
+        Annotated[
+            str,
+            Meta(pattern=r"^([0-9a-fA-F]{2}:){31}[0-9a-fA-F]{2}$", max_length=95),
+            described(
+                "Hash bucket assignments instead of split: 32 colon-separated octets, one bit for each of the 256 "
+                "buckets (RFC 3074); a set bit is the primary's."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    max_response_delay: Annotated[
+        Duration,
+        between("2s", "10m"),
+        described("Silence on the failover link after which it is taken for broken."),
+    ] = "30s"
+    max_unacked_updates: Annotated[
+        int,
+        Meta(ge=1, le=1000),
+        described("Binding updates that may be on their way to the partner without an acknowledgement."),
+    ] = 10
+    load_balance_max_seconds: Annotated[
+        int,
+        Meta(ge=0, le=255),
+        described(
+            "A client that has tried for longer than this many seconds is answered by both servers. Network boot "
+            "suffers above 3: UEFI then waits 36 s for a partner that died unnoticed."
+        ),
+    ] = 3
+
+
+FAILOVER_RULES = validations(
+    rule("!(has(self.split) && has(self.hba))", "split and hba are two ways to say the same: set one of them")
+)
+
+
+class PartnerDownMode(StrEnum):
+    """Who takes the step into partner-down."""
+
+    AUTOMATIC = "Automatic"
+    MANUAL = "Manual"
+    NEVER = "Never"
+
+
+class PartnerDown(Model, frozen=True, kw_only=True):
+    """When the survivor may take over its partner's addresses."""
+
+    mode: Annotated[
+        PartnerDownMode,
+        described(
+            "Automatic: the operator declares partner-down when the evidence allows it. Manual: it does everything but "
+            "that and says what it would do. Never: the pair stays in communications-interrupted."
+        ),
+    ] = PartnerDownMode.AUTOMATIC
+    after: Annotated[
+        Duration,
+        between("5s", "24h"),
+        described("How long one unbroken interruption must have lasted."),
+    ] = "5m"
+
+
+class Isolation(StrEnum):
+    """What a server does that can reach neither the API nor its partner."""
+
+    FENCE = "Fence"
+    SERVE = "Serve"
+
+
+class Fence(StrEnum):
+    """What enforces the end of a server's permit to answer."""
+
+    KERNEL = "Kernel"
+    PROCESS = "Process"
+
+
+class ServingLeaseTimes(Model, frozen=True, kw_only=True):
+    """Durations of the permit to serve; the safety argument needs duration and promise below partnerDown.after."""
+
+    duration: Annotated[
+        Duration, between("2s", "12h"), described("How long a server may answer on one renewal of its serving lease.")
+    ] = "4m"
+    alone_duration: Annotated[
+        Duration, between("2s", "168h"), described("The same for a survivor alone, so that it outlives an API outage.")
+    ] = "1h"
+    promise: Annotated[
+        Duration,
+        between("2s", "12h"),
+        described("How long a partner promises not to enter partner-down, in good times."),
+    ] = "4m"
+    max_promise: Annotated[Duration, between("2s", "168h"), described("The same while the API is out of reach.")] = (
+        "30m"
+    )
+
+
+class ReclaimPolicy(StrEnum):
+    """What becomes of the leases when the pair is deleted."""
+
+    RETAIN = "Retain"
+    DELETE = "Delete"
+
+
+class ClaimTemplate(Model, frozen=True, kw_only=True):
+    """A PersistentVolumeClaim for each server."""
+
+    storage_class_name: (
+        Annotated[
+            str,
+            Meta(max_length=253),
+            described(
+                "Storage class; left out: the cluster's default. Use node-local storage: storage on the network must "
+                "not need this DHCP to come up."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    size: Annotated[Quantity, described("Size of the claim.")] = "1Gi"
+
+
+class NodeDirectory(Model, frozen=True, kw_only=True):
+    """A directory on each node instead of a claim."""
+
+    path: Annotated[
+        str,
+        Meta(pattern=r"^/[A-Za-z0-9._/-]+$", max_length=255),
+        described(
+            "Absolute path on the node. It must exist and be owned by uid 6767, which Kubernetes cannot arrange: "
+            "`install -d -o 6767 -g 6767 -m 0700 PATH`."
+        ),
+    ]
+
+
+class Storage(Model, frozen=True, kw_only=True):
+    """Where each server keeps its lease database."""
+
+    persistent_volume_claim: (
+        Annotated[ClaimTemplate, described("A claim for each server; the default, with the default storage class.")]
+        | UnsetType
+    ) = UNSET
+    node_directory: Annotated[NodeDirectory, described("A directory on the node for each server.")] | UnsetType = UNSET
+    reclaim_policy: Annotated[
+        ReclaimPolicy,
+        described(
+            "Retain keeps the claims when the pair is deleted, so that a pair of the same name finds its leases."
+        ),
+    ] = ReclaimPolicy.RETAIN
+
+
+STORAGE_RULES = validations(
+    rule(
+        "!(has(self.persistentVolumeClaim) && has(self.nodeDirectory))",
+        "persistentVolumeClaim and nodeDirectory exclude each other",
+    ),
+    rule(
+        "!(has(self.nodeDirectory) && has(self.reclaimPolicy) && self.reclaimPolicy == 'Delete')",
+        "a nodeDirectory belongs to the node's administrator: only reclaimPolicy Retain is allowed with it",
+    ),
+    rule(
+        "has(self.nodeDirectory) == has(oldSelf.nodeDirectory) && "
+        "(!has(self.nodeDirectory) || self.nodeDirectory == oldSelf.nodeDirectory) && "
+        "has(self.persistentVolumeClaim) == has(oldSelf.persistentVolumeClaim) && "
+        "(!has(self.persistentVolumeClaim) || self.persistentVolumeClaim == oldSelf.persistentVolumeClaim)",
+        "is immutable but for reclaimPolicy: the leases are on it",
+    ),
+)
+
+
+class ResourceRequirements(Model, frozen=True, kw_only=True):
+    """Requests and limits of one container."""
+
+    requests: Annotated[dict[Annotated[str, LABEL_VALUE], Quantity], Meta(max_length=8)] = field(default_factory=dict)
+    limits: Annotated[dict[Annotated[str, LABEL_VALUE], Quantity], Meta(max_length=8)] = field(default_factory=dict)
+
+
+class Resources(Model, frozen=True, kw_only=True):
+    """Resources of the pod's two containers."""
+
+    server: Annotated[ResourceRequirements, described("Of the DHCP server and its guard.")] = field(
+        default_factory=ResourceRequirements
+    )
+    sidecar: Annotated[ResourceRequirements, described("Of the sidecar.")] = field(default_factory=ResourceRequirements)
+
+
+class Toleration(Model, frozen=True, kw_only=True):
+    """A toleration as in a pod's spec."""
+
+    key: Annotated[str, Meta(max_length=317)] | UnsetType = UNSET
+    operator: Annotated[str, Meta(extra_json_schema={"enum": ["Equal", "Exists"]})] | UnsetType = UNSET
+    value: Annotated[str, LABEL_VALUE] | UnsetType = UNSET
+    effect: (
+        Annotated[str, Meta(extra_json_schema={"enum": ["NoSchedule", "PreferNoSchedule", "NoExecute"]})] | UnsetType
+    ) = UNSET
+    toleration_seconds: int | UnsetType = UNSET
+
+
+class Engine(StrEnum):
+    """The DHCP server program."""
+
+    ISC = "ISC"
+
+
+class PairSpec(Model, frozen=True, kw_only=True):
+    """What the user wants of a pair."""
+
+    primary: Annotated[Peer, PEER_RULES, described("The failover protocol's primary server.")]
+    secondary: Annotated[Peer, PEER_RULES, described("The failover protocol's secondary server.")]
+    engine: Annotated[Engine, immutable("the lease databases of two engines differ"), described("DHCP server.")] = (
+        Engine.ISC
+    )
+    failover: Annotated[Failover, FAILOVER_RULES, described("The failover protocol's parameters.")] = field(
+        default_factory=Failover
+    )
+    partner_down: Annotated[PartnerDown, described("When the survivor may take over.")] = field(
+        default_factory=PartnerDown
+    )
+    isolation: Annotated[
+        Isolation,
+        described(
+            "A server that reaches neither the API nor its partner: Fence, it stops when its permit ends, so that the "
+            "other may take over; Serve, it goes on for ever, and its silence is never evidence."
+        ),
+    ] = Isolation.FENCE
+    fence: Annotated[
+        Fence,
+        described(
+            "Kernel: the end of a permit counts as evidence only where the kernel enforces it. Process: the guard's "
+            "kill is enough for you."
+        ),
+    ] = Fence.KERNEL
+    serving_lease: Annotated[ServingLeaseTimes, described("Durations of the permit to serve.")] = field(
+        default_factory=ServingLeaseTimes
+    )
+    storage: Annotated[Storage, STORAGE_RULES, described("Where the lease databases live.")] = field(
+        default_factory=Storage
+    )
+    omapi_port: Annotated[Port, described("TCP port of dhcpd's control interface, on the nodes' own network.")] = 7911
+    image: Annotated[
+        str, Meta(max_length=512), described("Image of the server pods; left out: the operator's own.")
+    ] | (UnsetType) = UNSET
+    image_pull_policy: (
+        Annotated[str, Meta(extra_json_schema={"enum": ["Always", "IfNotPresent", "Never"]})] | UnsetType
+    ) = UNSET
+    image_pull_secrets: Annotated[
+        tuple[Annotated[str, Meta(max_length=253)], ...], Meta(max_length=8, description="Names of Secrets.")
+    ] = ()
+    resources: Annotated[Resources, described("Resources of the server pods.")] = field(default_factory=Resources)
+    tolerations: Annotated[
+        tuple[Toleration, ...],
+        Meta(
+            max_length=32,
+            description="Tolerations of the server pods. Not-ready and unreachable nodes are tolerated for ever "
+            "anyway: moving a server away from its leases helps nobody.",
+        ),
+    ] = ()
+    priority_class_name: Annotated[str, Meta(max_length=253)] | UnsetType = UNSET
+    paused: Annotated[
+        bool,
+        described("True: the operator changes nothing about the servers of this pair and only reports."),
+    ] = False
+
+
+PAIR_RULES = validations(
+    rule(
+        "!(has(self.primary.nodeName) && has(self.secondary.nodeName) && "
+        "self.primary.nodeName == self.secondary.nodeName)",
+        "primary.nodeName and secondary.nodeName must differ: one node's death must not take both servers",
+    ),
+    rule(
+        "!(has(self.primary.address) && has(self.secondary.address) && self.primary.address == self.secondary.address)",
+        "primary.address and secondary.address must differ",
+    ),
+    rule(
+        "self.primary.failoverPort != self.omapiPort && self.secondary.failoverPort != self.omapiPort",
+        "omapiPort must differ from both failoverPorts",
+    ),
+    rule(
+        "duration(self.servingLease.duration).getSeconds() * 101 + 100 "
+        "<= duration(self.partnerDown.after).getSeconds() * 100",
+        "servingLease.duration plus 1 % plus 1 s must not exceed partnerDown.after",
+    ),
+    rule(
+        "duration(self.servingLease.promise).getSeconds() * 101 + 100 "
+        "<= duration(self.partnerDown.after).getSeconds() * 100",
+        "servingLease.promise plus 1 % plus 1 s must not exceed partnerDown.after",
+    ),
+    rule(
+        "duration(self.servingLease.maxPromise) >= duration(self.servingLease.promise)",
+        "servingLease.maxPromise must not be shorter than servingLease.promise",
+    ),
+    rule(
+        "duration(self.servingLease.aloneDuration) >= duration(self.servingLease.duration)",
+        "servingLease.aloneDuration must not be shorter than servingLease.duration",
+    ),
+)
+
+
+class PairServer(Model, frozen=True, kw_only=True):
+    """One server of the pair as its sidecar reports it."""
+
+    name: str = ""
+    role: str = ""
+    node: str = ""
+    address: str = ""
+    state: Annotated[str, described("The server's failover state as it reports it; Unknown if no report is fresh.")] = (
+        "Unknown"
+    )
+    partner_state: str = "Unknown"
+    serving: Annotated[bool, described("It answers every client that is its to answer.")] = False
+    config: Annotated[str, described("Revision of the configuration that it runs.")] = ""
+
+
+class PairStatus(Model, frozen=True, kw_only=True):
+    """What is known of a pair, from what its sidecars report."""
+
+    observed_generation: int = 0
+    state: Annotated[
+        str, described("Both failover states at a glance: Normal, or PRIMARY/SECONDARY where they differ.")
+    ] = ""
+    conditions: Conditions = ()
+    servers: Annotated[
+        tuple[PairServer, ...],
+        Meta(
+            max_length=2,
+            extra_json_schema={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = ()
+    config: Annotated[str, described("Revision of the configuration that both shall run.")] = ""
+    pools: int = 0
+    reservations: int = 0
+    addresses: Annotated[int, described("Dynamic addresses of all pools.")] = 0
+    free: Annotated[int, described("Addresses free on either server, by the servers' lease databases.")] = 0
+    active: Annotated[int, described("Addresses leased.")] = 0

@@ -1,0 +1,107 @@
+"""``DHCPPool``: one subnet that a pair serves."""
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType, field
+
+from twinlease.api.pair import between, immutable, rule, validations
+from twinlease.api.types import Conditions, DNSName, Duration, IPv4, IPv4Network, Model, ObjectRef, described
+
+
+class Range(Model, frozen=True, kw_only=True):
+    """A run of dynamic addresses, both ends included."""
+
+    start: Annotated[IPv4, described("First address.")]
+    end: Annotated[IPv4, described("Last address, included.")]
+
+
+RANGE_RULES = validations(
+    rule(
+        "self.start.split('.').map(o, int(o)).map(o, o)[0] * 16777216 + int(self.start.split('.')[1]) * 65536 + "
+        "int(self.start.split('.')[2]) * 256 + int(self.start.split('.')[3]) <= "
+        "int(self.end.split('.')[0]) * 16777216 + int(self.end.split('.')[1]) * 65536 + "
+        "int(self.end.split('.')[2]) * 256 + int(self.end.split('.')[3])",
+        "end must not be below start",
+    )
+)
+
+
+class LeaseTime(Model, frozen=True, kw_only=True):
+    """Lease lengths; there is no infinite lease, for a pair could never be sure that one has ended."""
+
+    default: Annotated[Duration, between("10s", "2160h"), described("Given to a client that asks for no length.")] = (
+        "30m"
+    )
+    maximum: (
+        Annotated[
+            Duration, between("10s", "2160h"), described("The longest that a client may get; left out: the default.")
+        ]
+        | UnsetType
+    ) = UNSET
+    minimum: (
+        Annotated[Duration, between("10s", "2160h"), described("The shortest that a client may ask for.")] | UnsetType
+    ) = UNSET
+
+
+LEASE_TIME_RULES = validations(
+    rule(
+        "!has(self.maximum) || duration(self.maximum) >= duration(self.default)",
+        "maximum must not be shorter than default",
+    ),
+    rule(
+        "!has(self.minimum) || duration(self.minimum) <= duration(self.default)",
+        "minimum must not be longer than default",
+    ),
+)
+
+
+class Options(Model, frozen=True, kw_only=True):
+    """DHCP options that clients get (RFC 2132)."""
+
+    routers: Annotated[tuple[IPv4, ...], Meta(max_length=8, description="Routers, best first (option 3).")] = ()
+    domain_name_servers: Annotated[
+        tuple[IPv4, ...], Meta(max_length=8, description="DNS resolvers, best first (option 6).")
+    ] = ()
+    domain_name: Annotated[DNSName, described("Domain of the clients (option 15).")] | UnsetType = UNSET
+    domain_search: Annotated[
+        tuple[DNSName, ...], Meta(max_length=16, description="Domains to search, first first (option 119).")
+    ] = ()
+    ntp_servers: Annotated[tuple[IPv4, ...], Meta(max_length=8, description="NTP servers (option 42).")] = ()
+
+
+class PoolSpec(Model, frozen=True, kw_only=True):
+    """What the user wants of a pool."""
+
+    pair_ref: Annotated[
+        ObjectRef,
+        immutable("another pair does not know these leases. Delete the pool and apply it under another name"),
+        described("The pair that serves the pool."),
+    ]
+    subnet: Annotated[
+        IPv4Network,
+        immutable("leases of one subnet mean nothing in another. Apply a second pool"),
+        described("The subnet, as network address and prefix length."),
+    ]
+    ranges: Annotated[
+        tuple[Annotated[Range, RANGE_RULES], ...],
+        Meta(
+            max_length=256,
+            description="Dynamic addresses. Addresses of reservations, of the servers and of routers are left out of "
+            "them by itself. Left out: the subnet serves reservations only.",
+        ),
+    ] = ()
+    lease_time: Annotated[LeaseTime, LEASE_TIME_RULES, described("Lease lengths.")] = field(default_factory=LeaseTime)
+    options: Annotated[Options, described("DHCP options that the clients get.")] = field(default_factory=Options)
+
+
+class PoolStatus(Model, frozen=True, kw_only=True):
+    """What is known of a pool."""
+
+    observed_generation: int = 0
+    conditions: Conditions = ()
+    addresses: Annotated[int, described("Dynamic addresses.")] = 0
+    active: Annotated[int, described("Leased.")] = 0
+    free: Annotated[int, described("Free, and the primary's to give.")] = 0
+    backup: Annotated[int, described("Free, and the secondary's to give.")] = 0
+    abandoned: Annotated[int, described("Found in use by somebody without a lease.")] = 0
+    other: Annotated[int, described("Expired, released or reset, until the partner has agreed.")] = 0

@@ -1,0 +1,133 @@
+"""``DHCPServer``: one server of a pair, made by the operator; its sidecar reports in its status."""
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType
+
+from twinlease.api.pair import Engine, immutable
+from twinlease.api.pool import Range
+from twinlease.api.types import Conditions, Duration, IPv4, Model, ObjectRef, Port, Time, described
+
+
+class WantedConfig(Model, frozen=True, kw_only=True):
+    """A rendered configuration: content-addressed, in chunks."""
+
+    revision: Annotated[str, Meta(max_length=64), described("SHA-256 of the whole text, in hex.")]
+    config_maps: Annotated[
+        tuple[Annotated[str, Meta(max_length=253)], ...],
+        Meta(max_length=64, description="The immutable ConfigMaps that hold it, in order, under the key `config`."),
+    ]
+
+
+class ServedPool(Model, frozen=True, kw_only=True):
+    """What the sidecar needs to count leases by pool."""
+
+    name: Annotated[str, Meta(max_length=253)]
+    ranges: Annotated[tuple[Range, ...], Meta(max_length=4096)] = ()
+
+
+class ServerSpec(Model, frozen=True, kw_only=True):
+    """What the operator wants of a server."""
+
+    pair_ref: Annotated[ObjectRef, immutable("a server belongs to one pair"), described("The pair.")]
+    role: Annotated[str, Meta(extra_json_schema={"enum": ["primary", "secondary"]}), immutable("roles do not change")]
+    engine: Engine = Engine.ISC
+    failover_name: Annotated[str, Meta(max_length=63), described("Name of the failover relationship.")]
+    node_name: Annotated[str, Meta(max_length=63), described("The node, once placed: the leases live there.")] | (
+        UnsetType
+    ) = UNSET
+    interface: Annotated[str, Meta(max_length=15)] | UnsetType = UNSET
+    address: IPv4 | UnsetType = UNSET
+    failover_address: IPv4 | UnsetType = UNSET
+    subnets: Annotated[
+        tuple[Annotated[str, Meta(max_length=18)], ...],
+        Meta(
+            max_length=1024,
+            description="Subnets of the pools: they choose among several addresses of the serving interface.",
+        ),
+    ] = ()
+    omapi_port: Port = 7911
+    config: WantedConfig | UnsetType = UNSET
+    pools: Annotated[tuple[ServedPool, ...], Meta(max_length=1024)] = ()
+    paused: bool = False
+
+
+class Network(Model, frozen=True, kw_only=True):
+    """The serving interface and the addresses that the sidecar found."""
+
+    interface: str = ""
+    link_up: bool = False
+    address: Annotated[str, described("Serving address with its prefix length.")] = ""
+    failover_address: str = ""
+    addresses: Annotated[tuple[str, ...], Meta(max_length=64, description="All of the interface's.")] = ()
+
+
+class RunningConfig(Model, frozen=True, kw_only=True):
+    """The configuration that runs, and the one that was refused."""
+
+    revision: Annotated[str, described("Runs now.")] = ""
+    rejected: Annotated[str, described("Refused by the server's own check; the running one goes on.")] = ""
+    message: Annotated[str, Meta(max_length=4096), described("What the check said of the refused one.")] = ""
+
+
+class FailoverReport(Model, frozen=True, kw_only=True):
+    """The failover states as the server tells them."""
+
+    state: str = "Unknown"
+    since: Annotated[Time, described("Start time of state.")] = ""
+    partner_state: str = "Unknown"
+    partner_since: Time = ""
+    mclt: Annotated[Duration, described("MCLT in force.")] | UnsetType = UNSET
+    unacked_updates: Annotated[int, described("Binding updates that the partner has not acknowledged, if not 0.")] = 0
+
+
+class Exit(Model, frozen=True, kw_only=True):
+    """How the daemon last ended."""
+
+    time: Time = ""
+    code: Annotated[int, described("Exit status; negative: ended by that signal.")] = 0
+    reason: str = ""
+    log: Annotated[tuple[str, ...], Meta(max_length=20, description="Its last lines.")] = ()
+
+
+class Daemon(Model, frozen=True, kw_only=True):
+    """The server process."""
+
+    running: bool = False
+    version: str = ""
+    started: Time = ""
+    starts: Annotated[int, described("Starts since the guard runs.")] = 0
+    last_exit: Exit | UnsetType = UNSET
+
+
+class PoolUsage(Model, frozen=True, kw_only=True):
+    """Addresses of one pool by the binding state in this server's lease database."""
+
+    name: str
+    addresses: int = 0
+    active: int = 0
+    free: int = 0
+    backup: int = 0
+    abandoned: int = 0
+    other: int = 0
+
+
+class ServerStatus(Model, frozen=True, kw_only=True):
+    """What the sidecar sees. Only the sidecar of this server writes it."""
+
+    observed_generation: int = 0
+    pod_uid: Annotated[str, described("UID of the pod that reports.")] = ""
+    conditions: Conditions = ()
+    network: Network = Network()
+    config: RunningConfig = RunningConfig()
+    failover: FailoverReport = FailoverReport()
+    serving: Annotated[bool, described("It answers every client that is its to answer.")] = False
+    daemon: Daemon = Daemon()
+    pools: Annotated[
+        tuple[PoolUsage, ...],
+        Meta(
+            max_length=1024,
+            extra_json_schema={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = ()
+    version: Annotated[str, described("Version of the sidecar.")] = ""

@@ -1,0 +1,84 @@
+"""Types that the kinds share: the base struct, scalars with their bounds, references and conditions."""
+
+from typing import Annotated, Any, TypeAlias
+
+from msgspec import Meta, Struct, field
+
+GROUP = "twinlease.io"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+
+class Model(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Base of everything in an object: immutable, camelCase on the wire, defaults left out when written.
+
+    Unknown fields are ignored when read, so that an operator keeps working beside CRDs newer than itself.
+    """
+
+
+def described(text: str, **schema: Any) -> Meta:  # noqa: ANN401  # JSON schema values are of any type
+    """Return the annotation that gives a field its description and, if any, further schema keys."""
+    return Meta(description=text, extra_json_schema=schema or None)
+
+
+IPV4_PATTERN = r"^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(\.|$)){4}$"
+DURATION_PATTERN = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
+
+IPv4: TypeAlias = Annotated[str, Meta(pattern=IPV4_PATTERN, max_length=15)]
+"""A dotted-quad IPv4 address without leading zeros."""
+
+IPv4Network: TypeAlias = Annotated[
+    str,
+    Meta(pattern=IPV4_PATTERN.replace("(\\.|$)){4}$", "(\\.|/)){4}([0-9]|[12][0-9]|3[0-2])$"), max_length=18),
+]
+"""An IPv4 network in CIDR notation."""
+
+MAC: TypeAlias = Annotated[str, Meta(pattern=r"^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$", max_length=17)]
+"""An Ethernet hardware address, six colon-separated octets."""
+
+Duration: TypeAlias = Annotated[str, Meta(pattern=DURATION_PATTERN, min_length=2, max_length=16)]
+"""A duration in whole seconds as Kubernetes writes it: ``30s``, ``5m``, ``1h30m``."""
+
+Port: TypeAlias = Annotated[int, Meta(ge=1, le=65535)]
+
+DNSName: TypeAlias = Annotated[
+    str,
+    Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$"),
+    Meta(max_length=253),
+]
+
+InterfaceName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@:-]*$", min_length=1, max_length=15)]
+"""A network interface's name; Linux allows 15 bytes."""
+
+ObjectName: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", min_length=1, max_length=63)]
+
+Quantity: TypeAlias = Annotated[int | str, Meta(extra_json_schema={"x-kubernetes-int-or-string": True})]
+
+Time: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+"""RFC 3339, UTC, whole seconds."""
+
+
+class ObjectRef(Model, frozen=True, kw_only=True):
+    """The name of an object in the same namespace."""
+
+    name: Annotated[ObjectName, described("Name of the object, in the same namespace.")]
+
+
+class Condition(Model, frozen=True, kw_only=True):
+    """A condition as the Kubernetes API conventions define it."""
+
+    type: Annotated[str, Meta(max_length=64)]
+    status: Annotated[str, Meta(extra_json_schema={"enum": ["True", "False", "Unknown"]})]
+    reason: Annotated[str, Meta(pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$", max_length=64)]
+    message: Annotated[str, Meta(max_length=32768)] = field(default="")
+    observed_generation: Annotated[int, described("metadata.generation that this was judged for.")] = 0
+    last_transition_time: Annotated[Time, described("When the status last changed.")] = ""
+
+
+Conditions: TypeAlias = Annotated[
+    tuple[Condition, ...],
+    Meta(
+        max_length=32,
+        extra_json_schema={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    ),
+]

@@ -1,0 +1,51 @@
+"""The guard's half of the seam: how an engine's process is started and its lease database prepared.
+
+Standard library only, for the guard holds the capabilities and imports nothing else.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+
+class Prepared(NamedTuple):
+    """What was done to the lease database before a start; ``notes`` are sentences for the log."""
+
+    changed: bool
+    notes: tuple[str, ...]
+
+
+class EditError(Exception):
+    """A lease database could not be prepared, or an edit is unknown; nothing was changed."""
+
+
+class ServerProcess(Protocol):
+    """One kind of server as a process."""
+
+    lease_file_name: str
+    """Name of the lease database inside the lease directory."""
+
+    def command(self, *, interface: str, config: Path, lease_file: Path) -> list[str]:
+        """Return the argument list that runs the server in the foreground, logging to standard error."""
+
+    def prepare(self, lease_file: Path, edits: Sequence[str]) -> Prepared:
+        """Create the lease database if there is none and apply named edits, atomically and durably.
+
+        Called before every start, with the server stopped. Running it twice is harmless.
+
+        Raises:
+            EditError: An edit that this engine does not know, or an unusable file.
+        """
+
+
+def server_process(engine: str) -> ServerProcess:
+    """Return an engine's process half by the engine's API name.
+
+    Raises:
+        ValueError: No such engine.
+    """
+    if engine == "ISC":
+        from twinlease.engines.isc.process import IscProcess  # noqa: PLC0415  # keeps the guard's imports few
+
+        return IscProcess()
+    raise ValueError(f"no DHCP engine {engine!r}: ISC is the only one")

@@ -1,0 +1,1 @@
+"""The Kubernetes API behind one thin protocol; ``transport`` is the seam that tests and the sidecar use."""
