@@ -1,0 +1,94 @@
+# Interface of the repository: `make help` lists it. The lab and everything that needs namespaces wants root.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST := $(BIN)/pytest --quiet
+LAB := $(BIN)/python -m tests.lab
+
+.PHONY: help
+help: ## Show this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r t h; do printf '  %-18s %s\n' "$$t" "$$h"; done
+
+# --- set-up -----------------------------------------------------------------------------------------------------------
+.PHONY: system-packages
+system-packages: ## Install the Debian packages that the tests and the lab need (root; nothing to do if all are there)
+	@missing=$$(grep -v '^#' tests/lab/packages.txt | while read -r p; do \
+	  dpkg-query --show --showformat='$${Status}' "$$p" 2>/dev/null | grep -q 'ok installed' || echo "$$p"; done); \
+	if [ -n "$$missing" ]; then \
+	  echo "installing:" $$missing; \
+	  [ "$$(id -u)" = 0 ] || { echo "run as root: apt-get install" $$missing >&2; exit 1; }; \
+	  apt-get update --quiet=2; \
+	  DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$missing > /dev/null; \
+	fi
+
+.PHONY: install
+install: $(STAMP) ## Create .venv from the lock files, with the twinlease and kubectl-twinlease commands
+$(STAMP): requirements-dev.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: lock
+lock: $(STAMP) ## Resolve the dependencies anew into the lock files
+	@[ -x $(BIN)/uv ] || $(BIN)/pip install --quiet uv
+	for group in "" build dev; do \
+	  $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header \
+	    --python-version 3.11 $${group:+--group $$group} $$([ "$$group" = build ] || echo pyproject.toml) \
+	    --output-file requirements$${group:+-$$group}.lock; done
+
+.PHONY: crds
+crds: install ## Generate crds/ from operator/twinlease/api
+	$(BIN)/twinlease crds --output crds
+
+# --- checks, by cost --------------------------------------------------------------------------------------------------
+.PHONY: lint
+lint: install ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: test-unit
+test-unit: install ## Pure tests: seconds
+	$(PYTEST) tests/unit
+
+.PHONY: test-api
+test-api: install system-packages ## Against a real kube-apiserver
+	$(PYTEST) tests/api
+
+.PHONY: test-net
+test-net: install system-packages ## Real DHCP servers and clients in network namespaces (root)
+	$(PYTEST) tests/net
+
+.PHONY: test-e2e
+test-e2e: install system-packages ## On the lab: a real three-node cluster on this machine (root)
+	$(PYTEST) --timeout=900 tests/e2e
+
+.PHONY: test
+test: lint test-unit test-api test-net test-e2e ## All of them
+
+.PHONY: bench
+bench: install system-packages ## Measure (benchmarks/): time to serve, memory and CPU at rest, throughput beside a bare pair
+	$(BIN)/python -m benchmarks
+
+# --- the lab ----------------------------------------------------------------------------------------------------------
+.PHONY: lab-up lab-down lab-image lab-env
+lab-up: install system-packages ## Start the lab (FORCE=1 removes leftovers first)
+	$(LAB) up $(if $(FORCE),--force)
+lab-down: install ## Stop the lab and leave nothing behind
+	$(LAB) down
+lab-image: install system-packages ## Build the project's image and import it into the lab's nodes
+	$(LAB) image
+lab-env: $(STAMP) ## Print shell exports for the running lab: eval "$$(make -s lab-env)"
+	@$(LAB) env
+
+.PHONY: demo demo-down
+demo: install system-packages ## A cluster, the operator, a pair, and a client that gets an address
+	$(BIN)/python -m tests.lab.demo
+demo-down: lab-down ## Stop what `make demo` started
