@@ -25,14 +25,14 @@ LABEL org.opencontainers.image.title="twinlease" \
 #   dhcpd         +ep, so that a non-root process may open raw sockets and port 67;
 #   dhcpd-check   none, so that the sidecar can run `dhcpd -t` although its own set is empty;
 #   guard-python  =p, an interpreter of the guard's own, which passes on to dhcpd what dhcpd may have.
-# pyvenv.cfg beside guard-python makes it see our package and nothing else that the system's interpreter has.
+# guard-python lies in the virtual environment's bin/, so it finds our package by itself.
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends isc-dhcp-server libcap2-bin python3 \
- && mkdir -p /usr/lib/twinlease \
+ && mkdir -p /usr/lib/twinlease/bin \
  && cp /usr/sbin/dhcpd /usr/lib/twinlease/dhcpd-check \
- && cp "$(readlink -f /usr/bin/python3)" /usr/lib/twinlease/guard-python \
+ && cp "$(readlink -f /usr/bin/python3)" /usr/lib/twinlease/bin/guard-python \
  && setcap cap_net_raw,cap_net_bind_service=+ep /usr/sbin/dhcpd \
- && setcap cap_net_raw,cap_net_bind_service,cap_net_admin=p /usr/lib/twinlease/guard-python \
+ && setcap cap_net_raw,cap_net_bind_service,cap_net_admin=p /usr/lib/twinlease/bin/guard-python \
  && apt-get purge --yes libcap2-bin \
  && apt-get autoremove --yes \
  && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/* /etc/dhcp /var/lib/dhcp \
