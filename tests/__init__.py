@@ -1,0 +1,1 @@
+"""The tests of twinlease, and the lab they run on."""

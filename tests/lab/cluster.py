@@ -1,0 +1,322 @@
+"""The whole lab: booting it, using it, taking it away."""
+
+import shlex
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self
+
+from tests.lab import binaries, cgroups, images, leftovers, netns, network, packages, paths, processes, rest, storage
+from tests.lab.controlplane import ControlPlane, Endpoint
+from tests.lab.faults import Faults
+from tests.lab.model import (
+    API_PORT,
+    CGROUP,
+    CLIENTS,
+    MANAGEMENT_ADDRESS,
+    MANAGEMENT_NAMESPACE,
+    NODES,
+    Client,
+    Side,
+    node,
+)
+from tests.lab.node import Machine
+from tests.lab.shell import background, run
+from tests.lab.state import Owner, State
+from tests.lab.waiting import until
+
+CONTROL_GROUP = f"{CGROUP}/control"
+CLIENT_GROUP = f"{CGROUP}/clients"
+_ETCD_PORTS = (2379, 2380)  # in the management namespace, where nobody else listens
+_API_SECONDS = 60.0
+_NODES_SECONDS = 90.0
+_IMPORT_SECONDS = 300.0
+_LOCK_SECONDS = 120.0
+
+
+class NotRunningError(RuntimeError):
+    """There is no lab to use."""
+
+
+class Lab:
+    """A running lab. `Lab.boot()` makes one, `Lab.attach()` finds the one that runs; `down()` takes it away."""
+
+    def __init__(self, directory: Path, state: State) -> None:
+        self.directory = directory
+        self._state = state
+        self._groups = cgroups.of_host()
+        self._binaries = binaries.ensure()
+        self._children: list[int] = []
+        self._api: rest.Rest | None = None
+        self.machines = {each.name: Machine(each, directory / "nodes" / each.name) for each in NODES}
+
+    @classmethod
+    def boot(cls, *, force: bool = False, crds: Path | None = None) -> Self:
+        """Start a lab and return when its API server answers and all its nodes are ready.
+
+        Refuses to start over another lab, unless told to `force` it away first. Definitions found in `crds` are
+        applied before the controllers start: the garbage collector learns of later ones only after half a minute.
+        """
+        packages.check()
+        directory = paths.state_directory()
+        binaries.ensure()
+        pause = images.pause()
+        with paths.locked("lab", wait_seconds=_LOCK_SECONDS):
+            if force:
+                with _uninterrupted():
+                    leftovers.remove(directory)
+            leftovers.refuse(directory)
+            directory.mkdir(parents=True)
+            lab = cls(directory, State(Owner.me()))
+            try:
+                lab._start(pause, crds)
+            except BaseException:
+                with _uninterrupted():
+                    lab._remove()
+                raise
+        return lab
+
+    @classmethod
+    def attach(cls) -> Self:
+        """Return the lab that runs on this machine."""
+        directory = paths.state_directory()
+        state = State.load(directory)
+        if state is None:
+            raise NotRunningError("no lab is running on this machine; start one with `up`")
+        if not state.complete:
+            raise NotRunningError(f"the lab {state.owner} is not whole: it is booting, or was killed while it was")
+        return cls(directory, state)
+
+    def down(self) -> None:
+        """Take the lab away."""
+        with paths.locked("lab", wait_seconds=_LOCK_SECONDS), _uninterrupted():
+            self._remove()
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig, which works from the host."""
+        return self.directory / "admin.kubeconfig"
+
+    @property
+    def api(self) -> rest.Rest:
+        """The API server, as the administrator."""
+        if self._api is None:
+            self._api = rest.Rest(self.kubeconfig)
+        return self._api
+
+    @property
+    def state(self) -> State:
+        """What is in force: added clients, cuts, nodes without power."""
+        return self._state
+
+    @property
+    def faults(self) -> Faults:
+        """The ways to break the lab, and to mend it."""
+        return Faults(self)
+
+    def env(self) -> dict[str, str]:
+        """Return the environment for programs that use the lab; `PATH` is the directory to put before the caller's."""
+        return {
+            "KUBECONFIG": str(self.kubeconfig),
+            "PATH": str(self._binaries.kubectl_directory),
+            "LAB_CLIENT_NETNS": CLIENTS[0].namespace,
+        }
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 60.0) -> str:
+        """Run kubectl as the administrator and return what it printed."""
+        return rest.kubectl(self._binaries["kubectl"], self.kubeconfig, *arguments, stdin=stdin, timeout=timeout)
+
+    def load_image(self, archive: Path) -> None:
+        """Import an image into every node that has power."""
+        on = [machine for name, machine in self.machines.items() if name not in self._state.powered_off]
+        _import_everywhere([archive], on)
+
+    def add_client(self, name: str, side: Side = "left") -> str:
+        """Connect one more client to the serving LAN and return its namespace; its interface is `eth0`."""
+        client = Client(name, side)
+        network.add_client(client)
+        self._state.clients.append(client)
+        self.save()
+        return client.namespace
+
+    def remove_client(self, name: str) -> None:
+        """Disconnect a client that was added."""
+        client = next(each for each in self._state.clients if each.name == name)
+        network.remove_client(client)
+        self._state.clients.remove(client)
+        self.save()
+
+    def clients(self) -> list[Client]:
+        """Return all clients of the serving LAN."""
+        return [*CLIENTS, *self._state.clients]
+
+    def client_command(self, argv: Sequence[str], namespace: str = CLIENTS[0].namespace) -> list[str]:
+        """Return the command line that runs a program in a client's namespace; it cannot outlive the lab."""
+        joined = self._groups.create(CLIENT_GROUP, controllers=False)
+        return processes.joining(joined, processes.in_namespace(namespace, argv))
+
+    def exec_client(self, argv: Sequence[str], namespace: str = CLIENTS[0].namespace, *, timeout: float = 60.0) -> str:
+        """Run a program in a client's namespace and return what it printed."""
+        return run(self.client_command(argv, namespace), timeout=timeout)
+
+    def power_on(self, name: str) -> None:
+        """Start a node's first process; its cables are the caller's to plug in."""
+        self._children.append(self.machines[name].start(self._groups, self._binaries))
+
+    def power_off(self, name: str) -> None:
+        """Kill everything on a node at once; its cables are the caller's to pull before."""
+        self._groups.kill(node(name).cgroup)
+        processes.reap(self._children)
+
+    def freeze(self, name: str, *, frozen: bool) -> None:
+        """Stop a node's processors, or let them go on."""
+        self._groups.freeze(node(name).cgroup, frozen=frozen)
+
+    def frozen(self, name: str) -> bool:
+        """Say whether a node is stopped."""
+        return self._groups.frozen(node(name).cgroup)
+
+    def node_ready(self, name: str) -> bool:
+        """Say whether the cluster holds a node for ready."""
+        return name in self._ready_nodes()
+
+    def recycle_volumes(self) -> list[str]:
+        """Empty the volumes whose claim was deleted, let them be claimed again, and return their names."""
+        names = storage.released(self.api)
+        for volume in names:
+            owner, _, number = volume.rpartition("-")
+            self.machines[owner].empty_volume(number)
+            storage.make_available(self.api, volume)
+        return names
+
+    def restart_controllers(self) -> None:
+        """Restart the controller manager, so that it knows definitions that were applied since it started."""
+        self._groups.kill(f"{CONTROL_GROUP}/controller-manager")
+        self._spawn("controller-manager", self._plane().controller_manager())
+
+    def save(self) -> None:
+        """Write down what is in force."""
+        self._state.save(self.directory)
+
+    # Booting: the wires, then everything that can start on its own at once, then what has to wait for something.
+
+    def _start(self, pause: Path, crds: Path | None) -> None:
+        self.save()
+        network.build()
+        plane = self._plane()
+        self._spawn("etcd", plane.etcd())
+        self._spawn("apiserver", plane.api_server())
+        self._state.api_port = self._start_forwarder()
+        plane.admin_config(self.kubeconfig.name, self._state.api_port)
+        for machine in self.machines.values():
+            machine.write_disk(plane.authority)
+            self.power_on(machine.node.name)
+        _import_everywhere([pause], list(self.machines.values()))
+        until("the API server is ready", self._api_ready, timeout=_API_SECONDS)
+        for machine in self.machines.values():
+            machine.allow_kubelet()
+        storage.create(self.api)
+        if crds is not None:
+            self.kubectl("apply", "--server-side", "--filename", str(crds))
+        self._spawn("controller-manager", plane.controller_manager())
+        self._spawn("scheduler", plane.scheduler())
+        until("all nodes are ready", lambda: len(self._ready_nodes()) == len(NODES), timeout=_NODES_SECONDS)
+        until("pods can be made", self._pods_can_be_made, timeout=_NODES_SECONDS)
+        self._state.complete = True
+        self.save()
+
+    def _plane(self) -> ControlPlane:
+        endpoint = Endpoint(MANAGEMENT_ADDRESS, "0.0.0.0", API_PORT, *_ETCD_PORTS)
+        return ControlPlane(self._binaries, self.directory, endpoint)
+
+    def _spawn(self, name: str, argv: list[str], namespace: str | None = MANAGEMENT_NAMESPACE, **env: str) -> None:
+        group = self._groups.create(f"{CONTROL_GROUP}/{name}", controllers=False)
+        command = argv if namespace is None else processes.in_namespace(namespace, argv)
+        self._children.append(processes.spawn(group, command, log=self.directory / f"{name}.log", env=env))
+
+    def _start_forwarder(self) -> int:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(128)
+            listener.set_inheritable(True)
+            target = [str(netns.path(MANAGEMENT_NAMESPACE)), MANAGEMENT_ADDRESS, str(API_PORT)]
+            argv = [sys.executable, "-m", "tests.lab.forwarder", str(listener.fileno()), *target]
+            self._spawn("forwarder", argv, None, PYTHONPATH=str(paths.REPOSITORY))
+            return int(listener.getsockname()[1])
+
+    def _api_ready(self) -> bool:
+        self._fail_if_ended("etcd", "apiserver")
+        return self.api.ready()
+
+    def _fail_if_ended(self, *components: str) -> None:
+        for component in components:
+            if not self._groups.processes(f"{CONTROL_GROUP}/{component}"):
+                tail = (self.directory / f"{component}.log").read_text(encoding="utf-8", errors="replace")[-3000:]
+                raise RuntimeError(f"{component} ended:\n{tail}")
+
+    def _ready_nodes(self) -> set[str]:
+        items: list[dict[str, Any]] = self.api.get("/api/v1/nodes")["items"]
+        return {item["metadata"]["name"] for item in items if _has_condition(item, "Ready")}
+
+    def _pods_can_be_made(self) -> bool:
+        try:
+            self.api.get("/api/v1/namespaces/default/serviceaccounts/default")
+        except rest.ApiError:
+            return False
+        return True
+
+    def _remove(self) -> None:
+        leftovers.remove(self.directory)
+        processes.reap(self._children)
+
+
+def take_down() -> bool:
+    """Take away whatever lab is on this machine, whole or not, and say whether there was one."""
+    directory = paths.state_directory()
+    with paths.locked("lab", wait_seconds=_LOCK_SECONDS), _uninterrupted():
+        found = bool(leftovers.find(directory))
+        leftovers.remove(directory)
+    return found
+
+
+def exports(env: dict[str, str]) -> str:
+    """Return an environment as lines for a shell to evaluate."""
+    lines = []
+    for name, value in env.items():
+        quoted = f'{shlex.quote(value)}:"$PATH"' if name == "PATH" else shlex.quote(value)
+        lines.append(f"export {name}={quoted}")
+    return "\n".join(lines) + "\n"
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Finish a clean-up although the user presses Ctrl-C again, or a supervisor loses its patience."""
+
+    def note(number: int, frame: FrameType | None) -> None:
+        del number, frame
+
+    handled = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in handled}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _import_everywhere(archives: list[Path], machines: list[Machine]) -> None:
+    """Import archives into nodes, all nodes at a time."""
+    for machine in machines:
+        until(f"{machine.node.name}'s containerd listens", machine.runtime_listens, timeout=_NODES_SECONDS)
+    for archive in archives:
+        with ExitStack() as stack:
+            for machine in machines:
+                stack.enter_context(background(machine.import_command(archive), timeout=_IMPORT_SECONDS))
+
+
+def _has_condition(item: dict[str, Any], kind: str) -> bool:
+    return any(each["type"] == kind and each["status"] == "True" for each in item["status"].get("conditions", []))
