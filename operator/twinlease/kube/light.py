@@ -231,9 +231,12 @@ def _send(
     response = connection.getresponse()
     parts = []
     # Not read(): its timeout would start anew with each packet of an answer that trickles.
-    while not response.isclosed():
+    while part := response.read1(_CHUNK):
+        parts.append(part)
         sock.settimeout(_left(deadline))
-        parts.append(response.read1(_CHUNK))
+    if response.length:
+        raise http.client.IncompleteRead(b"", response.length)
+    response.close()
     return response.status, b"".join(parts)
 
 
