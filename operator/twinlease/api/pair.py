@@ -5,6 +5,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType, field
 
+from twinlease.api.rules import between, immutable, is_duration, matching, not_longer, rule, unchanged, validations
 from twinlease.api.types import (
     Conditions,
     Duration,
@@ -15,35 +16,6 @@ from twinlease.api.types import (
     Quantity,
     described,
 )
-
-
-def rule(expression: str, message: str, path: str | None = None) -> dict[str, str]:
-    """Return one CEL validation rule as ``x-kubernetes-validations`` wants it."""
-    built = {"rule": expression, "message": message}
-    if path:
-        built["fieldPath"] = path
-    return built
-
-
-def validations(*rules: dict[str, str]) -> Meta:
-    """Return the annotation that puts CEL rules on a field's value."""
-    return Meta(extra_json_schema={"x-kubernetes-validations": list(rules)})
-
-
-def between(low: str, high: str) -> Meta:
-    """Return the annotation that bounds a duration, both ends included."""
-    return validations(
-        rule(
-            f"duration(self) >= duration('{low}') && duration(self) <= duration('{high}')",
-            f"must be a duration from {low} to {high}",
-        )
-    )
-
-
-def immutable(why: str) -> Meta:
-    """Return the annotation that refuses any change of a value that is set."""
-    return validations(rule("self == oldSelf", f"is immutable: {why}"))
-
 
 LABEL_VALUE = Meta(max_length=63)
 
@@ -100,23 +72,18 @@ class Peer(Model, frozen=True, kw_only=True):
     failover_port: Annotated[Port, described("TCP port on which this server listens for its partner.")] = 647
 
 
+_MOVE = "the leases live on the node. Delete the pair and apply it again to move a server"
+
 PEER_RULES = validations(
+    rule("has(self.nodeName) || has(self.nodeSelector)", "nodeName or nodeSelector must be set: on which node?"),
     rule(
-        "has(self.nodeName) != has(self.nodeSelector)",
-        "exactly one of nodeName and nodeSelector must be set",
+        "!(has(self.nodeName) && has(self.nodeSelector))",
+        "must not be set beside nodeName: name the node or select it",
+        path=".nodeSelector",
     ),
     rule("has(self.interface) || has(self.address)", "interface or address must be set: where shall it serve?"),
-    rule(
-        "has(self.nodeName) == has(oldSelf.nodeName) && (!has(self.nodeName) || self.nodeName == oldSelf.nodeName)",
-        "is immutable: the leases live on the node. Delete the pair and apply it again to move a server",
-        ".nodeName",
-    ),
-    rule(
-        "has(self.nodeSelector) == has(oldSelf.nodeSelector) && "
-        "(!has(self.nodeSelector) || self.nodeSelector == oldSelf.nodeSelector)",
-        "is immutable: the leases live on the node. Delete the pair and apply it again to move a server",
-        ".nodeSelector",
-    ),
+    unchanged("nodeName", _MOVE),
+    unchanged("nodeSelector", _MOVE),
 )
 
 
@@ -146,7 +113,8 @@ class Failover(Model, frozen=True, kw_only=True):
     hba: (
         Annotated[
             str,
-            Meta(pattern=r"^([0-9a-fA-F]{2}:){31}[0-9a-fA-F]{2}$", max_length=95),
+            Meta(max_length=95),
+            matching("^([0-9a-fA-F]{2}:){31}[0-9a-fA-F]{2}$", "be 32 octets of two hexadecimal digits, with colons"),
             described(
                 "Hash bucket assignments instead of split: 32 colon-separated octets, one bit for each of the 256 "
                 "buckets (RFC 3074); a set bit is the primary's."
@@ -175,7 +143,12 @@ class Failover(Model, frozen=True, kw_only=True):
 
 
 FAILOVER_RULES = validations(
-    rule("!(has(self.split) && has(self.hba))", "split and hba are two ways to say the same: set one of them")
+    rule(
+        "!(has(self.split) && has(self.hba))",
+        "must not be set beside split, which says the same: remove one of them",
+        path=".hba",
+        value="self.hba",
+    )
 )
 
 
@@ -266,7 +239,8 @@ class NodeDirectory(Model, frozen=True, kw_only=True):
 
     path: Annotated[
         str,
-        Meta(pattern=r"^/[A-Za-z0-9._/-]+$", max_length=255),
+        Meta(max_length=255),
+        matching("^/[A-Za-z0-9._/-]+$", "be an absolute path of letters, digits, '.', '_' and '-'"),
         described(
             "Absolute path on the node. It must exist and be owned by uid 6767, which Kubernetes cannot arrange: "
             "`install -d -o 6767 -g 6767 -m 0700 PATH`."
@@ -290,22 +264,22 @@ class Storage(Model, frozen=True, kw_only=True):
     ] = ReclaimPolicy.RETAIN
 
 
+_LEASES = "the leases are on it. Only reclaimPolicy can change"
+
 STORAGE_RULES = validations(
     rule(
         "!(has(self.persistentVolumeClaim) && has(self.nodeDirectory))",
-        "persistentVolumeClaim and nodeDirectory exclude each other",
+        "must not be set beside persistentVolumeClaim: choose one of them",
+        path=".nodeDirectory",
     ),
     rule(
         "!(has(self.nodeDirectory) && has(self.reclaimPolicy) && self.reclaimPolicy == 'Delete')",
-        "a nodeDirectory belongs to the node's administrator: only reclaimPolicy Retain is allowed with it",
+        "must be Retain with a nodeDirectory, which belongs to the node's administrator",
+        path=".reclaimPolicy",
+        value="self.reclaimPolicy",
     ),
-    rule(
-        "has(self.nodeDirectory) == has(oldSelf.nodeDirectory) && "
-        "(!has(self.nodeDirectory) || self.nodeDirectory == oldSelf.nodeDirectory) && "
-        "has(self.persistentVolumeClaim) == has(oldSelf.persistentVolumeClaim) && "
-        "(!has(self.persistentVolumeClaim) || self.persistentVolumeClaim == oldSelf.persistentVolumeClaim)",
-        "is immutable but for reclaimPolicy: the leases are on it",
-    ),
+    unchanged("nodeDirectory", _LEASES),
+    unchanged("persistentVolumeClaim", _LEASES),
 )
 
 
@@ -403,45 +377,59 @@ class PairSpec(Model, frozen=True, kw_only=True):
     ] = False
 
 
+def _with_margin(field: str) -> dict[str, str]:
+    """Return the rule that a takeover can happen at partnerDown.after: what runs out then has a margin for drift."""
+    mine, after = f"self.servingLease.{field}", "self.partnerDown.after"
+    return rule(
+        f"!({is_duration(mine)} && {is_duration(after)}) || "
+        f"duration({mine}).getSeconds() * 101 + 100 <= duration({after}).getSeconds() * 100",
+        "plus 1 % plus 1s must not exceed spec.partnerDown.after",
+        path=f".servingLease.{field}",
+        value=f"{mine} + ' with ' + {after}",
+    )
+
+
+def _at_least(longer: str, shorter: str) -> dict[str, str]:
+    """Return the rule that one duration of the serving lease is not below another."""
+    return rule(
+        not_longer(f"self.servingLease.{shorter}", f"self.servingLease.{longer}"),
+        f"must not be shorter than spec.servingLease.{shorter}",
+        path=f".servingLease.{longer}",
+        value=f"self.servingLease.{longer} + ' with ' + self.servingLease.{shorter}",
+    )
+
+
+def _differs(field: str, why: str) -> dict[str, str]:
+    """Return the rule that the two peers do not share a value."""
+    return rule(
+        f"!(has(self.primary.{field}) && has(self.secondary.{field})) || "
+        f"self.primary.{field} != self.secondary.{field}",
+        f"must differ from spec.primary.{field}: {why}",
+        path=f".secondary.{field}",
+        value=f"self.secondary.{field}",
+    )
+
+
 PAIR_RULES = validations(
-    rule(
-        "!(has(self.primary.nodeName) && has(self.secondary.nodeName) && "
-        "self.primary.nodeName == self.secondary.nodeName)",
-        "primary.nodeName and secondary.nodeName must differ: one node's death must not take both servers",
-    ),
-    rule(
-        "!(has(self.primary.address) && has(self.secondary.address) && self.primary.address == self.secondary.address)",
-        "primary.address and secondary.address must differ",
-    ),
+    _differs("nodeName", "one node's death must not take both servers"),
+    _differs("address", "each server has an address of its own"),
+    _differs("failoverAddress", "each server has an address of its own"),
     rule(
         "self.primary.failoverPort != self.omapiPort && self.secondary.failoverPort != self.omapiPort",
-        "omapiPort must differ from both failoverPorts",
+        "must differ from spec.primary.failoverPort and spec.secondary.failoverPort",
+        path=".omapiPort",
     ),
-    rule(
-        "duration(self.servingLease.duration).getSeconds() * 101 + 100 "
-        "<= duration(self.partnerDown.after).getSeconds() * 100",
-        "servingLease.duration plus 1 % plus 1 s must not exceed partnerDown.after",
-    ),
-    rule(
-        "duration(self.servingLease.promise).getSeconds() * 101 + 100 "
-        "<= duration(self.partnerDown.after).getSeconds() * 100",
-        "servingLease.promise plus 1 % plus 1 s must not exceed partnerDown.after",
-    ),
-    rule(
-        "duration(self.servingLease.maxPromise) >= duration(self.servingLease.promise)",
-        "servingLease.maxPromise must not be shorter than servingLease.promise",
-    ),
-    rule(
-        "duration(self.servingLease.aloneDuration) >= duration(self.servingLease.duration)",
-        "servingLease.aloneDuration must not be shorter than servingLease.duration",
-    ),
+    _with_margin("duration"),
+    _with_margin("promise"),
+    _at_least("maxPromise", "promise"),
+    _at_least("aloneDuration", "duration"),
 )
 
 
 class PairServer(Model, frozen=True, kw_only=True):
     """One server of the pair as its sidecar reports it."""
 
-    name: str = ""
+    name: str
     role: str = ""
     node: str = ""
     address: str = ""

@@ -4,25 +4,48 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType, field
 
-from twinlease.api.pair import between, immutable, rule, validations
-from twinlease.api.types import Conditions, DNSName, Duration, IPv4, IPv4Network, Model, ObjectRef, described
+from twinlease.api.rules import between, immutable, not_longer, rule, validations
+from twinlease.api.types import (
+    Conditions,
+    DNSName,
+    Duration,
+    IPv4,
+    IPv4Network,
+    Model,
+    ObjectRef,
+    PlainIPv4,
+    described,
+)
 
 
 class Range(Model, frozen=True, kw_only=True):
     """A run of dynamic addresses, both ends included."""
 
-    start: Annotated[IPv4, described("First address.")]
-    end: Annotated[IPv4, described("Last address, included.")]
+    start: Annotated[PlainIPv4, described("First address.")]
+    end: Annotated[PlainIPv4, described("Last address, included.")]
 
+
+def _number(address: str) -> str:
+    """Return the CEL expression of an address as a number: `ip()` knows no order."""
+    octets = (f"int({address}.split('.')[{place}]) * {256 ** (3 - place)}" for place in range(4))
+    return " + ".join(octets)
+
+
+def _is_ipv4(expression: str) -> str:
+    return f"(isIP({expression}) && ip({expression}).family() == 4)"
+
+
+_ADDRESS = "be an IPv4 address without leading zeros, like 192.0.2.1"
 
 RANGE_RULES = validations(
+    rule(_is_ipv4("self.start"), f"must {_ADDRESS}", path=".start", value="self.start"),
+    rule(_is_ipv4("self.end"), f"must {_ADDRESS}", path=".end", value="self.end"),
     rule(
-        "self.start.split('.').map(o, int(o)).map(o, o)[0] * 16777216 + int(self.start.split('.')[1]) * 65536 + "
-        "int(self.start.split('.')[2]) * 256 + int(self.start.split('.')[3]) <= "
-        "int(self.end.split('.')[0]) * 16777216 + int(self.end.split('.')[1]) * 65536 + "
-        "int(self.end.split('.')[2]) * 256 + int(self.end.split('.')[3])",
-        "end must not be below start",
-    )
+        f"!({_is_ipv4('self.start')} && {_is_ipv4('self.end')}) || {_number('self.start')} <= {_number('self.end')}",
+        "must not be below start",
+        path=".end",
+        value="self.end + ' with start ' + self.start",
+    ),
 )
 
 
@@ -45,12 +68,16 @@ class LeaseTime(Model, frozen=True, kw_only=True):
 
 LEASE_TIME_RULES = validations(
     rule(
-        "!has(self.maximum) || duration(self.maximum) >= duration(self.default)",
-        "maximum must not be shorter than default",
+        not_longer("self.default", "self.maximum", "has(self.maximum) && "),
+        "must not be shorter than default",
+        path=".maximum",
+        value="self.maximum + ' with default ' + self.default",
     ),
     rule(
-        "!has(self.minimum) || duration(self.minimum) <= duration(self.default)",
-        "minimum must not be longer than default",
+        not_longer("self.minimum", "self.default", "has(self.minimum) && "),
+        "must not be longer than default",
+        path=".minimum",
+        value="self.minimum + ' with default ' + self.default",
     ),
 )
 
@@ -74,7 +101,9 @@ class PoolSpec(Model, frozen=True, kw_only=True):
 
     pair_ref: Annotated[
         ObjectRef,
-        immutable("another pair does not know these leases. Delete the pool and apply it under another name"),
+        immutable(
+            "another pair does not know these leases. Delete the pool and apply it under another name", "oldSelf.name"
+        ),
         described("The pair that serves the pool."),
     ]
     subnet: Annotated[
@@ -92,6 +121,24 @@ class PoolSpec(Model, frozen=True, kw_only=True):
     ] = ()
     lease_time: Annotated[LeaseTime, LEASE_TIME_RULES, described("Lease lengths.")] = field(default_factory=LeaseTime)
     options: Annotated[Options, described("DHCP options that the clients get.")] = field(default_factory=Options)
+
+
+def _outside(end: str) -> str:
+    """Return the CEL expression of whether an end of range ``r`` is an address outside the subnet."""
+    return f"{_is_ipv4(f'r.{end}')} && !cidr(self.subnet).containsIP(r.{end})"
+
+
+_ANY_OUTSIDE = f"({_outside('start')}) || ({_outside('end')})"
+
+POOL_RULES = validations(
+    {
+        "rule": f"!has(self.ranges) || !isCIDR(self.subnet) || !self.ranges.exists(r, {_ANY_OUTSIDE})",
+        "message": "each start and end must lie inside spec.subnet",
+        # Which range it is would be too dear to say: the length of what filter() returns cannot be estimated.
+        "messageExpression": "'each start and end must lie inside spec.subnet ' + self.subnet",
+        "fieldPath": ".ranges",
+    }
+)
 
 
 class PoolStatus(Model, frozen=True, kw_only=True):

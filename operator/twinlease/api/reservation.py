@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from twinlease.api.pair import immutable
+from twinlease.api.rules import immutable, matching
 from twinlease.api.types import MAC, Conditions, IPv4, Model, ObjectRef, described
 
 
@@ -13,7 +13,7 @@ class ReservationSpec(Model, frozen=True, kw_only=True):
 
     pair_ref: Annotated[
         ObjectRef,
-        immutable("apply a second reservation for the other pair"),
+        immutable("apply a second reservation for the other pair", "oldSelf.name"),
         described("The pair that honours the reservation."),
     ]
     hardware_address: Annotated[MAC, described("The client's Ethernet address.")]
@@ -24,7 +24,8 @@ class ReservationSpec(Model, frozen=True, kw_only=True):
     hostname: (
         Annotated[
             str,
-            Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$", max_length=63),
+            Meta(max_length=63),
+            matching("^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$", "be a host name of letters, digits and '-'"),
             described("The client's name (option 12)."),
         ]
         | UnsetType

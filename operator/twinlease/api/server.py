@@ -4,8 +4,9 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from twinlease.api.pair import Engine, immutable
+from twinlease.api.pair import Engine
 from twinlease.api.pool import Range
+from twinlease.api.rules import immutable
 from twinlease.api.types import Conditions, Duration, IPv4, Model, ObjectRef, Port, Time, described
 
 
@@ -29,7 +30,7 @@ class ServedPool(Model, frozen=True, kw_only=True):
 class ServerSpec(Model, frozen=True, kw_only=True):
     """What the operator wants of a server."""
 
-    pair_ref: Annotated[ObjectRef, immutable("a server belongs to one pair"), described("The pair.")]
+    pair_ref: Annotated[ObjectRef, immutable("a server belongs to one pair", "oldSelf.name"), described("The pair.")]
     role: Annotated[str, Meta(extra_json_schema={"enum": ["primary", "secondary"]}), immutable("roles do not change")]
     engine: Engine = Engine.ISC
     failover_name: Annotated[str, Meta(max_length=63), described("Name of the failover relationship.")]

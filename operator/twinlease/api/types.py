@@ -4,6 +4,8 @@ from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta, Struct, field
 
+from twinlease.api.rules import matching, rule, validations
+
 GROUP = "twinlease.io"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
@@ -21,38 +23,86 @@ def described(text: str, **schema: Any) -> Meta:  # noqa: ANN401  # JSON schema 
     return Meta(description=text, extra_json_schema=schema or None)
 
 
-IPV4_PATTERN = r"^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(\.|$)){4}$"
-DURATION_PATTERN = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
-
-IPv4: TypeAlias = Annotated[str, Meta(pattern=IPV4_PATTERN, max_length=15)]
+IPv4: TypeAlias = Annotated[
+    str,
+    Meta(max_length=15),
+    validations(
+        rule(
+            "isIP(self) && ip(self).family() == 4",
+            "must be an IPv4 address without leading zeros, like 192.0.2.1",
+            value="self",
+        ),
+        check={"format": "ipv4", "allowed": "be an IPv4 address without leading zeros, like 192.0.2.1"},
+    ),
+]
 """A dotted-quad IPv4 address without leading zeros."""
+
+PlainIPv4: TypeAlias = Annotated[str, Meta(max_length=15)]
+"""The same where a rule on the object around it judges, or where only our own programs write."""
 
 IPv4Network: TypeAlias = Annotated[
     str,
-    Meta(pattern=IPV4_PATTERN.replace("(\\.|$)){4}$", "(\\.|/)){4}([0-9]|[12][0-9]|3[0-2])$"), max_length=18),
+    Meta(max_length=18),
+    validations(
+        rule(
+            "isCIDR(self) && cidr(self).ip().family() == 4",
+            "must be an IPv4 network in CIDR notation, like 192.0.2.0/24",
+            value="self",
+        ),
+        rule(
+            "!isCIDR(self) || cidr(self) == cidr(self).masked()",
+            "must be the network's own address, without host bits",
+            value="self",
+        ),
+        check={"format": "ipv4-network", "allowed": "be an IPv4 network in CIDR notation, like 192.0.2.0/24"},
+    ),
 ]
-"""An IPv4 network in CIDR notation."""
+"""An IPv4 network in CIDR notation, without host bits."""
 
-MAC: TypeAlias = Annotated[str, Meta(pattern=r"^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$", max_length=17)]
+MAC: TypeAlias = Annotated[
+    str,
+    Meta(max_length=17),
+    matching("^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$", "be six octets with colons, like 02:00:00:00:00:01"),
+]
 """An Ethernet hardware address, six colon-separated octets."""
 
-Duration: TypeAlias = Annotated[str, Meta(pattern=DURATION_PATTERN, min_length=2, max_length=16)]
-"""A duration in whole seconds as Kubernetes writes it: ``30s``, ``5m``, ``1h30m``."""
+Duration: TypeAlias = Annotated[str, Meta(min_length=2, max_length=16)]
+"""A duration in whole seconds as Kubernetes writes it: ``30s``, ``5m``, ``1h30m``. ``rules.between`` bounds it."""
 
 Port: TypeAlias = Annotated[int, Meta(ge=1, le=65535)]
 
 DNSName: TypeAlias = Annotated[
     str,
-    Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$"),
-    Meta(max_length=253),
+    Meta(min_length=1, max_length=253),
+    matching(
+        r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$",
+        "be a domain name like example.org",
+    ),
 ]
 
-InterfaceName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@:-]*$", min_length=1, max_length=15)]
+InterfaceName: TypeAlias = Annotated[
+    str,
+    Meta(min_length=1, max_length=15),
+    matching("^[A-Za-z0-9][A-Za-z0-9_.@:-]*$", "be the name of a network interface, like eth0"),
+]
 """A network interface's name; Linux allows 15 bytes."""
 
-ObjectName: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", min_length=1, max_length=63)]
+ObjectName: TypeAlias = Annotated[
+    str,
+    Meta(min_length=1, max_length=63),
+    matching("^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", "be an object's name: lower-case letters, digits, '-' and '.'"),
+]
 
-Quantity: TypeAlias = Annotated[int | str, Meta(extra_json_schema={"x-kubernetes-int-or-string": True})]
+Quantity: TypeAlias = Annotated[
+    int | str,
+    Meta(
+        extra_json_schema={
+            "x-kubernetes-int-or-string": True,
+            "pattern": r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?$",
+        }
+    ),
+]
+"""A quantity as in a pod's resources, not negative: ``1Gi``, ``500m``, ``2``."""
 
 Time: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 """RFC 3339, UTC, whole seconds."""

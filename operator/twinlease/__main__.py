@@ -1,0 +1,5 @@
+"""``python -m twinlease``: the same as the ``twinlease`` command."""
+
+from twinlease.cli.main import main
+
+main()

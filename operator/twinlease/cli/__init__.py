@@ -1,0 +1,1 @@
+"""The commands: `twinlease` of the image, `kubectl-twinlease` of the user."""
