@@ -66,16 +66,26 @@ class CheckResult(Struct, frozen=True):
     message: str
 
 
+class CheckError(Exception):
+    """The server's program gave no verdict: it could not be run, was killed, or did not end in time. Worth a retry."""
+
+
 class Engine(Protocol):
     """One kind of DHCP server."""
 
     name: str
+    control_key: str
+    """Name of the control key, which both the configuration and a session must give."""
 
     def render(self, service: Service, role: Role) -> str:
         """Return one server's whole configuration: deterministic, the two sides agree by construction."""
 
     def check(self, config: Path) -> CheckResult:
-        """Let the server's own parser judge a configuration file (runs a program without capabilities)."""
+        """Let the server's own parser judge a configuration file (runs a program without capabilities).
+
+        Raises:
+            CheckError: There is no verdict.
+        """
 
     def write_credentials(self, directory: Path, secret: str) -> None:
         """Write the file that a rendered configuration includes for its control key (I/O, mode 0600, atomic).
@@ -98,7 +108,11 @@ class Engine(Protocol):
         """Return a counter for a lease database."""
 
     def version(self) -> str:
-        """Return the installed server's version (runs a program)."""
+        """Return the installed server's version (runs a program).
+
+        Raises:
+            CheckError: The program could not be run.
+        """
 
 
 def engine(name: str) -> Engine:

@@ -1,0 +1,62 @@
+"""dhcpd as a process: its command line, and its lease file made ready. Standard library only: the guard runs this."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from twinlease.engines.isc import leasefile
+from twinlease.engines.process import EditError, Prepared
+
+PROGRAM_VARIABLE = "TWINLEASE_DHCPD"
+DEFAULT_PROGRAM = "/usr/sbin/dhcpd"
+STRIP_RESERVATIONS = "strip-reservations"
+"""Name of the one edit. It happens before every start, named or not: no start is right without it."""
+
+
+class IscProcess:
+    """ISC dhcpd in the foreground."""
+
+    lease_file_name = "dhcpd.leases"
+
+    def __init__(self, program: str | None = None) -> None:
+        self._program = program or os.environ.get(PROGRAM_VARIABLE) or DEFAULT_PROGRAM
+
+    def command(self, *, interface: str, config: Path, lease_file: Path) -> list[str]:
+        """Return the argument list that runs dhcpd in the foreground, logging to standard error.
+
+        No process id file: the guard is the parent and knows the id, and dhcpd refuses to start over a file that names
+        a living process, which after a restart of the container may be anybody.
+
+        Raises:
+            ValueError: The interface's name would be taken for an option.
+        """
+        if not interface or interface.startswith("-"):
+            raise ValueError(f"{interface!r} is no name of an interface")
+        return [
+            self._program,
+            "-f",
+            "-d",
+            "-4",
+            "--no-pid",
+            "-cf",
+            str(config),
+            "-lf",
+            str(lease_file),
+            interface,
+        ]
+
+    def prepare(self, lease_file: Path, edits: Sequence[str]) -> Prepared:
+        """Create the lease file if there is none, and strip reservations that were made at run time.
+
+        Raises:
+            EditError: An unknown edit, or a file that cannot be read or replaced; nothing was changed.
+        """
+        for edit in edits:
+            if edit != STRIP_RESERVATIONS:
+                raise EditError(f"unknown edit {edit!r}")
+        notes = []
+        if leasefile.create_if_missing(lease_file):
+            notes.append("made an empty lease file")
+        if leasefile.strip_reservations(lease_file):
+            notes.append("took host and group records out of the lease file: the configuration alone rules")
+        return Prepared(changed=bool(notes), notes=tuple(notes))

@@ -1,0 +1,126 @@
+"""How many addresses are in which binding state, from dhcpd's lease file, read as it grows.
+
+dhcpd appends a record whenever a lease changes, and now and then renames a rewritten file into place. So a call reads
+what was appended since the last one, or all of it when the file is another one, and nothing when it is as it was.
+"""
+
+import os
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from socket import inet_aton
+from typing import BinaryIO
+
+from twinlease.engines.protocol import BindingCounts
+from twinlease.model.service import AddressRange
+
+_CHUNK_BYTES = 1 << 20
+_COUNTED = ("active", "free", "backup", "abandoned", "other")
+# A whole record: its lines are indented, and its end is not. "next binding state" does not start like the state itself.
+_LEASE = re.compile(
+    rb"^lease (\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}) \{\n"
+    rb"(?:[ \t].*\n)*?  binding state ([a-z]+);\n"
+    rb"(?:[ \t].*\n)*?\}\n",
+    re.MULTILINE,
+)
+_RECORD_END = b"\n}\n"
+
+
+class IscLeaseCounter:
+    """Counts one lease file. Holds the file open, so that no later file can have its inode number. Not thread-safe."""
+
+    def __init__(self, lease_file: Path) -> None:
+        self._path = lease_file
+        self._file: BinaryIO | None = None
+        self._offset = 0
+        self._states: dict[int, str] = {}
+        self._tally = _Tally({})
+
+    def count(self, pools: Mapping[str, Iterable[AddressRange]]) -> BindingCounts:
+        """Read what is new in the lease file and return the addresses of each pool by binding state.
+
+        Raises:
+            OSError: The file cannot be read. A file that does not exist (yet) counts as empty.
+        """
+        wanted = {name: tuple(ranges) for name, ranges in pools.items()}
+        fresh = self._follow()
+        if fresh or wanted != self._tally.pools:
+            self._tally = _Tally(wanted)
+            for address, state in self._states.items():
+                self._tally.move(address, None, state)
+        self._read_new()
+        return {name: dict(counts) for name, counts in self._tally.counts.items()}
+
+    def close(self) -> None:
+        """Let go of the file; the next count reads it from its beginning."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _follow(self) -> bool:
+        """Open the file that the path names now, unless it is the one that is open; tell whether it was changed."""
+        try:
+            now = self._path.stat()
+        except FileNotFoundError:
+            if self._file is None:
+                return False
+            now = None
+        if self._file is not None and now is not None:
+            held = os.fstat(self._file.fileno())
+            if (held.st_dev, held.st_ino) == (now.st_dev, now.st_ino) and now.st_size >= self._offset:
+                return False
+        self.close()
+        self._offset = 0
+        self._states = {}
+        if now is not None:
+            self._file = self._path.open("rb", buffering=0)
+        return True
+
+    def _read_new(self) -> None:
+        if self._file is None or os.fstat(self._file.fileno()).st_size == self._offset:
+            return
+        self._file.seek(self._offset)
+        pending = b""
+        while chunk := self._file.read(_CHUNK_BYTES):
+            pending += chunk
+            end = pending.rfind(_RECORD_END) + len(_RECORD_END)
+            if end >= len(_RECORD_END):
+                self._take(pending[:end])
+                self._offset += end
+                pending = pending[end:]
+
+    def _take(self, records: bytes) -> None:
+        for match in _LEASE.finditer(records):
+            try:
+                address = int.from_bytes(inet_aton(match[1].decode("ascii")), "big")
+            except OSError:
+                continue  # an octet above 255: damage, not a lease
+            state = match[2].decode("ascii")
+            state = state if state in _COUNTED else "other"
+            before = self._states.get(address)
+            if before != state:
+                self._states[address] = state
+                self._tally.move(address, before, state)
+
+
+class _Tally:
+    """Addresses by pool and state, kept up to date move by move; those that nobody mentioned are free."""
+
+    def __init__(self, pools: Mapping[str, tuple[AddressRange, ...]]) -> None:
+        self.pools = pools
+        self.counts = {name: dict.fromkeys(_COUNTED, 0) for name in pools}
+        runs = sorted((int(run.first), int(run.last), name) for name, ranges in pools.items() for run in ranges)
+        self._firsts = [first for first, _, _ in runs]
+        self._runs = runs
+        for first, last, name in runs:
+            self.counts[name]["free"] += last - first + 1
+
+    def move(self, address: int, before: str | None, after: str) -> None:
+        """Count an address under another state; ``before`` is None if it was not mentioned yet."""
+        index = bisect_right(self._firsts, address) - 1
+        if index < 0 or address > self._runs[index][1]:
+            return
+        counts = self.counts[self._runs[index][2]]
+        counts[before or "free"] -= 1
+        counts[after] += 1
