@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from tests.lab import images, paths
+from tests.lab import binaries, images, packages, paths
 from tests.lab.cgroups import CgroupError
 from tests.lab.cluster import Lab, NotRunningError, exports, take_down
 from tests.lab.leftovers import LeftoversError
@@ -61,6 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="start the lab")
     up.add_argument("--force", action="store_true", help="take away an earlier lab first")
     up.add_argument("--crds", type=Path, metavar="DIR", help="apply these definitions before the controllers start")
+    commands.add_parser("build", help="build what the cache lacks: Kubernetes, the base and pause images")
     commands.add_parser("down", help="take the lab away; harmless when there is none")
     commands.add_parser("image", help="build the project's image and import it into the nodes")
     commands.add_parser("env", help='print shell lines: eval "$(python -m tests.lab env)"')
@@ -92,11 +93,21 @@ def _add_faults(parser: argparse.ArgumentParser) -> None:
         one.add_argument("--one-way", choices=DIRECTIONS, help="only this direction, as the node sees it")
     faults.add_parser("split-lan", help="part the serving LAN in two")
     faults.add_parser("join-lan", help="make it one again")
+    faults.add_parser("mend", help="undo every fault in force, but a wiped disk")
 
 
 def _up(chosen: argparse.Namespace) -> None:
     lab = Lab.boot(force=chosen.force, crds=chosen.crds)
     sys.stdout.write(f"the lab is up: {', '.join(lab.machines)} are ready\n")
+
+
+def _build(chosen: argparse.Namespace) -> None:
+    del chosen
+    packages.check()
+    binaries.ensure()
+    images.pause()
+    images.base()
+    sys.stdout.write(f"everything is in {paths.cache_directory()}\n")
 
 
 def _down(chosen: argparse.Namespace) -> None:
@@ -149,7 +160,7 @@ def _fault(chosen: argparse.Namespace) -> None:
     faults = Lab.attach().faults
     if chosen.fault in {"cut", "heal"}:
         getattr(faults, chosen.fault)(chosen.node, chosen.target, chosen.one_way)
-    elif chosen.fault in {"split-lan", "join-lan"}:
+    elif chosen.fault in {"split-lan", "join-lan", "mend"}:
         getattr(faults, chosen.fault.replace("-", "_"))()
     elif chosen.fault == "wipe":
         for name in faults.wipe(chosen.node):
@@ -170,6 +181,7 @@ def _as_interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 _COMMANDS = {
     "up": _up,
+    "build": _build,
     "down": _down,
     "image": _image,
     "env": _env,

@@ -45,9 +45,8 @@ class NotRunningError(RuntimeError):
 class Lab:
     """A running lab. `Lab.boot()` makes one, `Lab.attach()` finds the one that runs; `down()` takes it away."""
 
-    def __init__(self, directory: Path, state: State) -> None:
+    def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._state = state
         self._groups = cgroups.of_host()
         self._binaries = binaries.ensure()
         self._children: list[int] = []
@@ -71,9 +70,9 @@ class Lab:
                     leftovers.remove(directory)
             leftovers.refuse(directory)
             directory.mkdir(parents=True)
-            lab = cls(directory, State(Owner.me()))
+            lab = cls(directory)
             try:
-                lab._start(pause, crds)
+                lab._start(State(Owner.me()), pause, crds)
             except BaseException:
                 with _uninterrupted():
                     lab._remove()
@@ -89,7 +88,7 @@ class Lab:
             raise NotRunningError("no lab is running on this machine; start one with `up`")
         if not state.complete:
             raise NotRunningError(f"the lab {state.owner} is not whole: it is booting, or was killed while it was")
-        return cls(directory, state)
+        return cls(directory)
 
     def down(self) -> None:
         """Take the lab away."""
@@ -110,8 +109,19 @@ class Lab:
 
     @property
     def state(self) -> State:
-        """What is in force: added clients, cuts, nodes without power."""
-        return self._state
+        """What is in force now: added clients, cuts, nodes without power. A copy; see `changing`."""
+        state = State.load(self.directory)
+        if state is None:
+            raise NotRunningError("the lab was taken away meanwhile")
+        return state
+
+    @contextmanager
+    def changing(self) -> Iterator[State]:
+        """Have the state in a block, for changes; other commands on this lab wait until they are saved."""
+        with paths.locked("lab-state", wait_seconds=_LOCK_SECONDS):
+            state = self.state
+            yield state
+            state.save(self.directory)
 
     @property
     def faults(self) -> Faults:
@@ -132,27 +142,28 @@ class Lab:
 
     def load_image(self, archive: Path) -> None:
         """Import an image into every node that has power."""
-        on = [machine for name, machine in self.machines.items() if name not in self._state.powered_off]
+        off = self.state.powered_off
+        on = [machine for name, machine in self.machines.items() if name not in off]
         _import_everywhere([archive], on)
 
     def add_client(self, name: str, side: Side = "left") -> str:
         """Connect one more client to the serving LAN and return its namespace; its interface is `eth0`."""
         client = Client(name, side)
-        network.add_client(client)
-        self._state.clients.append(client)
-        self.save()
+        with self.changing() as state:
+            network.add_client(client)
+            state.clients.append(client)
         return client.namespace
 
     def remove_client(self, name: str) -> None:
         """Disconnect a client that was added."""
-        client = next(each for each in self._state.clients if each.name == name)
-        network.remove_client(client)
-        self._state.clients.remove(client)
-        self.save()
+        with self.changing() as state:
+            client = next(each for each in state.clients if each.name == name)
+            network.remove_client(client)
+            state.clients.remove(client)
 
     def clients(self) -> list[Client]:
         """Return all clients of the serving LAN."""
-        return [*CLIENTS, *self._state.clients]
+        return [*CLIENTS, *self.state.clients]
 
     def client_command(self, argv: Sequence[str], namespace: str = CLIENTS[0].namespace) -> list[str]:
         """Return the command line that runs a program in a client's namespace; it cannot outlive the lab."""
@@ -180,9 +191,18 @@ class Lab:
         """Say whether a node is stopped."""
         return self._groups.frozen(node(name).cgroup)
 
+    def node_processes(self, name: str) -> list[int]:
+        """Return the ids of all processes on a node."""
+        return self._groups.processes(node(name).cgroup)
+
     def node_ready(self, name: str) -> bool:
         """Say whether the cluster holds a node for ready."""
-        return name in self._ready_nodes()
+        return node(name).name in self._ready_nodes()
+
+    def await_node(self, name: str, *, ready: bool, timeout: float = 60.0) -> None:
+        """Return when the cluster holds a node for ready, or no longer does."""
+        what = f"{name} is {'ready' if ready else 'not ready'}"
+        until(what, lambda: self.node_ready(name) == ready, timeout=timeout, every=0.2)
 
     def recycle_volumes(self) -> list[str]:
         """Empty the volumes whose claim was deleted, let them be claimed again, and return their names."""
@@ -198,20 +218,16 @@ class Lab:
         self._groups.kill(f"{CONTROL_GROUP}/controller-manager")
         self._spawn("controller-manager", self._plane().controller_manager())
 
-    def save(self) -> None:
-        """Write down what is in force."""
-        self._state.save(self.directory)
-
     # Booting: the wires, then everything that can start on its own at once, then what has to wait for something.
 
-    def _start(self, pause: Path, crds: Path | None) -> None:
-        self.save()
+    def _start(self, state: State, pause: Path, crds: Path | None) -> None:
+        state.save(self.directory)
         network.build()
         plane = self._plane()
         self._spawn("etcd", plane.etcd())
         self._spawn("apiserver", plane.api_server())
-        self._state.api_port = self._start_forwarder()
-        plane.admin_config(self.kubeconfig.name, self._state.api_port)
+        state.api_port = self._start_forwarder()
+        plane.admin_config(self.kubeconfig.name, state.api_port)
         for machine in self.machines.values():
             machine.write_disk(plane.authority)
             self.power_on(machine.node.name)
@@ -226,8 +242,8 @@ class Lab:
         self._spawn("scheduler", plane.scheduler())
         until("all nodes are ready", lambda: len(self._ready_nodes()) == len(NODES), timeout=_NODES_SECONDS)
         until("pods can be made", self._pods_can_be_made, timeout=_NODES_SECONDS)
-        self._state.complete = True
-        self.save()
+        state.complete = True
+        state.save(self.directory)
 
     def _plane(self) -> ControlPlane:
         endpoint = Endpoint(MANAGEMENT_ADDRESS, "0.0.0.0", API_PORT, *_ETCD_PORTS)

@@ -22,17 +22,18 @@ class Faults:
     def power_off(self, name: str) -> None:
         """Take a node's power: nothing it had in memory or on the wire survives, its disk does."""
         # Cables first: a dying process's last packet would tell its peers, as no power failure does.
-        self._plug(name, connected=False)
-        self._lab.power_off(name)
-        self._remember_power(name, on=False)
+        with self._lab.changing() as state:
+            self._plug(name, connected=False)
+            self._lab.power_off(name)
+            state.powered_off = sorted({*state.powered_off, name})
 
     def power_on(self, name: str) -> None:
         """Give a node its power back; it boots from its disk."""
-        node(name)
-        if name in self._lab.state.powered_off:
-            self._plug(name, connected=True)
-            self._lab.power_on(name)
-            self._remember_power(name, on=True)
+        with self._lab.changing() as state:
+            if node(name).name in state.powered_off:
+                self._plug(name, connected=True)
+                self._lab.power_on(name)
+                state.powered_off.remove(name)
 
     def freeze(self, name: str) -> None:
         """Stop all of a node's processes where they are; its kernel still answers pings."""
@@ -62,6 +63,14 @@ class Faults:
         """Make the serving LAN one again."""
         self._set_trunk(connected=True)
 
+    def mend(self) -> None:
+        """Undo every fault in force but a wiped disk: all nodes have power and run, nothing is cut."""
+        for name in self._lab.machines:
+            self.power_on(name)
+            self.thaw(name)
+        self._change_cuts(lambda cuts: cuts - cuts)
+        self.join_lan()
+
     def wipe(self, name: str) -> list[str]:
         """Empty a node's disk of what its workload wrote, and return what was removed."""
         return self._lab.machines[node(name).name].wipe()
@@ -70,23 +79,16 @@ class Faults:
         for namespace in (MANAGEMENT_NAMESPACE, LAN_NAMESPACE):
             network.set_link(namespace, node(name).name, up=connected)
 
-    def _remember_power(self, name: str, *, on: bool) -> None:
-        others = [each for each in self._lab.state.powered_off if each != name]
-        self._lab.state.powered_off = others if on else [*others, name]
-        self._lab.save()
-
     def _change_cuts(self, change: Callable[[set[Cut]], set[Cut]]) -> None:
-        state = self._lab.state
-        wanted = sorted(change(set(state.cuts)))
-        for namespace, script in rulesets(wanted).items():
-            run(in_namespace(namespace, ["nft", "--file", "-"]), stdin=script)
-        state.cuts = wanted
-        self._lab.save()
+        with self._lab.changing() as state:
+            state.cuts = sorted(change(set(state.cuts)))
+            for namespace, script in rulesets(state.cuts).items():
+                run(in_namespace(namespace, ["nft", "--file", "-"]), stdin=script)
 
     def _set_trunk(self, *, connected: bool) -> None:
-        network.set_link(LAN_NAMESPACE, LAN_TRUNK["left"], up=connected)
-        self._lab.state.lan_split = not connected
-        self._lab.save()
+        with self._lab.changing() as state:
+            network.set_link(LAN_NAMESPACE, LAN_TRUNK["left"], up=connected)
+            state.lan_split = not connected
 
 
 def _cuts(name: str, target: Target, one_way: Direction | None) -> set[Cut]:

@@ -50,6 +50,12 @@ def pause() -> Path:
     return archive
 
 
+def base() -> None:
+    """Have the base image at hand, built if the cache does not have it."""
+    with _building("images"):
+        _ensure_base()
+
+
 def project(context: Path = paths.REPOSITORY, name: str = PROJECT_IMAGE) -> Path:
     """Return the archive of the image that `context`'s Dockerfile describes, built if the cache does not have it."""
     key = project_key(context, name)
