@@ -95,7 +95,8 @@ PAIR = Kind(
     root_rules=(
         rule(
             f"size(self.metadata.name) <= {LONGEST_PAIR_NAME}",
-            f"metadata.name must have at most {LONGEST_PAIR_NAME} characters, for '-secondary' is added to it",
+            f"must have at most {LONGEST_PAIR_NAME} characters, for '-secondary' is added to it",
+            path=".metadata.name",
             value="self.metadata.name",
         ),
     ),
@@ -182,7 +183,7 @@ def definition(kind: Kind) -> Json:
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
-            "metadata": {"type": "object"},
+            "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
             "spec": spec,
             "status": structural(kind.status),
         },

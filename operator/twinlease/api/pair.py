@@ -286,8 +286,14 @@ STORAGE_RULES = validations(
 class ResourceRequirements(Model, frozen=True, kw_only=True):
     """Requests and limits of one container."""
 
-    requests: Annotated[dict[Annotated[str, LABEL_VALUE], Quantity], Meta(max_length=8)] = field(default_factory=dict)
-    limits: Annotated[dict[Annotated[str, LABEL_VALUE], Quantity], Meta(max_length=8)] = field(default_factory=dict)
+    requests: Annotated[
+        dict[Annotated[str, LABEL_VALUE], Quantity],
+        Meta(max_length=8, description="What the scheduler sets aside, by resource: `cpu`, `memory`."),
+    ] = field(default_factory=dict)
+    limits: Annotated[
+        dict[Annotated[str, LABEL_VALUE], Quantity],
+        Meta(max_length=8, description="What the container cannot exceed, by resource. A CPU limit delays answers."),
+    ] = field(default_factory=dict)
 
 
 class Resources(Model, frozen=True, kw_only=True):
@@ -302,13 +308,27 @@ class Resources(Model, frozen=True, kw_only=True):
 class Toleration(Model, frozen=True, kw_only=True):
     """A toleration as in a pod's spec."""
 
-    key: Annotated[str, Meta(max_length=317)] | UnsetType = UNSET
-    operator: Annotated[str, Meta(extra_json_schema={"enum": ["Equal", "Exists"]})] | UnsetType = UNSET
-    value: Annotated[str, LABEL_VALUE] | UnsetType = UNSET
-    effect: (
-        Annotated[str, Meta(extra_json_schema={"enum": ["NoSchedule", "PreferNoSchedule", "NoExecute"]})] | UnsetType
+    key: Annotated[str, Meta(max_length=317), described("Key of the taint; left out: every key.")] | UnsetType = UNSET
+    operator: (
+        Annotated[
+            str,
+            Meta(extra_json_schema={"enum": ["Equal", "Exists"]}),
+            described("Exists tolerates every value of the key."),
+        ]
+        | UnsetType
     ) = UNSET
-    toleration_seconds: int | UnsetType = UNSET
+    value: Annotated[str, LABEL_VALUE, described("Value of the taint, for the operator Equal.")] | UnsetType = UNSET
+    effect: (
+        Annotated[
+            str,
+            Meta(extra_json_schema={"enum": ["NoSchedule", "PreferNoSchedule", "NoExecute"]}),
+            described("Effect of the taint; left out: every effect."),
+        ]
+        | UnsetType
+    ) = UNSET
+    toleration_seconds: (
+        Annotated[int, described("How long a NoExecute taint is tolerated; left out: for ever.")] | UnsetType
+    ) = UNSET
 
 
 class Engine(StrEnum):
@@ -352,14 +372,21 @@ class PairSpec(Model, frozen=True, kw_only=True):
         default_factory=Storage
     )
     omapi_port: Annotated[Port, described("TCP port of dhcpd's control interface, on the nodes' own network.")] = 7911
-    image: Annotated[
-        str, Meta(max_length=512), described("Image of the server pods; left out: the operator's own.")
-    ] | (UnsetType) = UNSET
+    image: (
+        Annotated[str, Meta(max_length=512), described("Image of the server pods; left out: the operator's own.")]
+        | UnsetType
+    ) = UNSET
     image_pull_policy: (
-        Annotated[str, Meta(extra_json_schema={"enum": ["Always", "IfNotPresent", "Never"]})] | UnsetType
+        Annotated[
+            str,
+            Meta(extra_json_schema={"enum": ["Always", "IfNotPresent", "Never"]}),
+            described("When the nodes fetch the image; left out: as for any pod."),
+        ]
+        | UnsetType
     ) = UNSET
     image_pull_secrets: Annotated[
-        tuple[Annotated[str, Meta(max_length=253)], ...], Meta(max_length=8, description="Names of Secrets.")
+        tuple[Annotated[str, Meta(max_length=253)], ...],
+        Meta(max_length=8, description="Names of Secrets with the registry's credentials."),
     ] = ()
     resources: Annotated[Resources, described("Resources of the server pods.")] = field(default_factory=Resources)
     tolerations: Annotated[
@@ -370,7 +397,14 @@ class PairSpec(Model, frozen=True, kw_only=True):
             "anyway: moving a server away from its leases helps nobody.",
         ),
     ] = ()
-    priority_class_name: Annotated[str, Meta(max_length=253)] | UnsetType = UNSET
+    priority_class_name: (
+        Annotated[
+            str,
+            Meta(max_length=253),
+            described("Priority class of the server pods; system-node-critical keeps them under memory pressure."),
+        ]
+        | UnsetType
+    ) = UNSET
     paused: Annotated[
         bool,
         described("True: the operator changes nothing about the servers of this pair and only reports."),

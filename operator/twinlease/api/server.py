@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 from twinlease.api.pair import Engine
 from twinlease.api.pool import Range
 from twinlease.api.rules import immutable
-from twinlease.api.types import Conditions, Duration, IPv4, Model, ObjectRef, Port, Time, described
+from twinlease.api.types import Conditions, Duration, Model, ObjectRef, PlainIPv4, Port, Time, described
 
 
 class WantedConfig(Model, frozen=True, kw_only=True):
@@ -23,23 +23,33 @@ class WantedConfig(Model, frozen=True, kw_only=True):
 class ServedPool(Model, frozen=True, kw_only=True):
     """What the sidecar needs to count leases by pool."""
 
-    name: Annotated[str, Meta(max_length=253)]
-    ranges: Annotated[tuple[Range, ...], Meta(max_length=4096)] = ()
+    name: Annotated[str, Meta(max_length=253), described("Name of the DHCPPool.")]
+    ranges: Annotated[tuple[Range, ...], Meta(max_length=4096, description="Its dynamic addresses.")] = ()
 
 
 class ServerSpec(Model, frozen=True, kw_only=True):
     """What the operator wants of a server."""
 
     pair_ref: Annotated[ObjectRef, immutable("a server belongs to one pair", "oldSelf.name"), described("The pair.")]
-    role: Annotated[str, Meta(extra_json_schema={"enum": ["primary", "secondary"]}), immutable("roles do not change")]
-    engine: Engine = Engine.ISC
+    role: Annotated[
+        str,
+        Meta(extra_json_schema={"enum": ["primary", "secondary"]}),
+        immutable("roles do not change"),
+        described("Its fixed part in the failover protocol."),
+    ]
+    engine: Annotated[Engine, described("DHCP server.")] = Engine.ISC
     failover_name: Annotated[str, Meta(max_length=63), described("Name of the failover relationship.")]
     node_name: Annotated[str, Meta(max_length=63), described("The node, once placed: the leases live there.")] | (
         UnsetType
     ) = UNSET
-    interface: Annotated[str, Meta(max_length=15)] | UnsetType = UNSET
-    address: IPv4 | UnsetType = UNSET
-    failover_address: IPv4 | UnsetType = UNSET
+    interface: (
+        Annotated[str, Meta(max_length=15), described("Serving interface; left out: the one that carries `address`.")]
+        | UnsetType
+    ) = UNSET
+    address: Annotated[PlainIPv4, described("Serving address; left out: to be found.")] | UnsetType = UNSET
+    failover_address: (
+        Annotated[PlainIPv4, described("Address for the failover link, if not the serving one.")] | UnsetType
+    ) = UNSET
     subnets: Annotated[
         tuple[Annotated[str, Meta(max_length=18)], ...],
         Meta(
@@ -47,10 +57,12 @@ class ServerSpec(Model, frozen=True, kw_only=True):
             description="Subnets of the pools: they choose among several addresses of the serving interface.",
         ),
     ] = ()
-    omapi_port: Port = 7911
-    config: WantedConfig | UnsetType = UNSET
-    pools: Annotated[tuple[ServedPool, ...], Meta(max_length=1024)] = ()
-    paused: bool = False
+    omapi_port: Annotated[Port, described("TCP port of the daemon's control interface.")] = 7911
+    config: Annotated[WantedConfig, described("What it shall run; left out: nothing yet.")] | UnsetType = UNSET
+    pools: Annotated[
+        tuple[ServedPool, ...], Meta(max_length=1024, description="Dynamic addresses by pool, to count leases by.")
+    ] = ()
+    paused: Annotated[bool, described("True: the sidecar changes nothing and only reports.")] = False
 
 
 class Network(Model, frozen=True, kw_only=True):
