@@ -1,0 +1,39 @@
+"""``guard-python -m twinlease.guard``: the server container's command."""
+
+import os
+import signal
+import sys
+import time
+
+import twinlease
+from twinlease import logline
+from twinlease.engines.process import server_process
+from twinlease.guard.listener import Listener
+from twinlease.guard.loop import Loop
+from twinlease.guard.relay import Relay
+from twinlease.guard.settings import Settings, from_environment
+from twinlease.guard.storage import Storage
+from twinlease.guard.supervisor import Supervisor
+
+
+def run(settings: Settings) -> None:
+    """Serve until a signal asks for the end; the server has stopped when this returns."""
+    loop = Loop()
+    relay = Relay(loop, sys.stdout.fileno())
+
+    def note(message: str, **fields: object) -> None:
+        relay.write(logline.line("INFO", "twinlease.guard", message, fields, time.time()))
+
+    supervisor = Supervisor(settings, server_process(settings.engine), loop, relay, Storage(settings))
+    loop.on_signal(signal.SIGCHLD, supervisor.children_ended)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.on_signal(number, lambda: supervisor.shut_down(loop.stop))
+    _listener = Listener(loop, settings.socket, supervisor.submit, note)
+    note("guard ready", version=twinlease.__version__, pid=os.getpid(), engine=settings.engine)
+    loop.run()
+    note("guard ends")
+    relay.close()
+
+
+if __name__ == "__main__":
+    run(from_environment(os.environ))
