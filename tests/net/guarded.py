@@ -1,0 +1,119 @@
+"""The real guard as a process, in the network namespace of one of the jig's servers."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.lab.shell import program
+from tests.lab.waiting import until
+from tests.net.jig import SECRET, Namespace
+from twinlease.engines.isc.engine import IscEngine
+from twinlease.ipc.client import GuardClient, GuardUnreachable
+
+OPERATOR = Path(__file__).parents[2] / "operator"
+INTERFACE = "eth0"
+
+
+class Guard:
+    """A guard and its directories; the process can be started again and again.
+
+    Args:
+        directory: Holds a run directory and a lease directory, as the volumes of a pod do.
+        namespace: Where it runs.
+    """
+
+    def __init__(self, directory: Path, namespace: Namespace) -> None:
+        self.run_dir = directory / "run"
+        self.lease_dir = directory / "leases"
+        self.log = directory / "guard.log"
+        self.namespace = namespace
+        self.client = GuardClient(self.run_dir / "guard.sock")
+        self.engine = IscEngine(key_include=str(self.run_dir / "omapi-key.conf"), check_program=program("dhcpd"))
+        for made in (self.run_dir, self.run_dir / "candidate", self.lease_dir):
+            made.mkdir(parents=True)
+        self.engine.write_credentials(self.run_dir, SECRET)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What guard and sidecar find in their environment."""
+        return {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(OPERATOR),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "TWINLEASE_ENGINE": "ISC",
+            "TWINLEASE_RUN_DIR": str(self.run_dir),
+            "TWINLEASE_LEASE_DIR": str(self.lease_dir),
+            "TWINLEASE_DHCPD": program("dhcpd"),
+            "TWINLEASE_DHCPD_CHECK": program("dhcpd"),
+        }
+
+    def start(self, *command: str, stdout: int | None = None) -> None:
+        """Start the process and wait until it answers; its log goes to a file unless it is sent elsewhere."""
+        argv = [*(command or (sys.executable,)), "-m", "twinlease.guard"]
+        with self.namespace.entered(), self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=log if stdout is None else stdout, stderr=log,
+                env=self.environment,
+            )  # fmt: skip
+        until("the guard answers", self.answers, timeout=10, every=0.01)
+
+    def answers(self) -> bool:
+        """Tell whether it answers."""
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise AssertionError(f"the guard ended: {self.said()}")
+        try:
+            self.client.status()
+        except GuardUnreachable:
+            return False
+        return True
+
+    def signal(self, number: signal.Signals) -> int:
+        """Send a signal and return the exit status."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(timeout=10)
+
+    def offer(self, text: str) -> str:
+        """Put a candidate where the guard reads it and return its revision."""
+        revision = hashlib.sha256(text.encode()).hexdigest()
+        (self.run_dir / "candidate" / revision).write_text(text, encoding="utf-8")
+        return revision
+
+    def said(self) -> str:
+        """Return the log so far."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def __enter__(self) -> Self:
+        """Return the guard."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Kill what is left, and wait until its server is gone too."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(timeout=10)
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process runs: it exists and is no zombie."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in {"Z", "X"}
+
+
+def package_copy(directory: Path) -> Path:
+    """Copy our package to where a process of another uid can read it, and return the directory to import it from."""
+    shutil.copytree(OPERATOR / "twinlease", directory / "twinlease", ignore=shutil.ignore_patterns("__pycache__"))
+    return directory
