@@ -84,9 +84,10 @@ class Cgroups:
             return False
 
     def remove(self, group: str, *, timeout: float = 10.0) -> None:
-        """Remove the group from all hierarchies; its processes must be gone."""
+        """Kill what is in the group and below it, and remove it from all hierarchies."""
         deadline = time.monotonic() + timeout
         while directories := self.exists(group):
+            self.kill(group)  # each time: a process just being started may join late
             for root in directories:
                 for directory in _tree(root):
                     with contextlib.suppress(OSError):  # a process on its way out keeps it busy: tried again below

@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -16,11 +17,14 @@ from tests.lab.leftovers import LeftoversError
 from tests.lab.model import CLIENTS, NODES, PROJECT_IMAGE
 from tests.lab.packages import HostError
 from tests.lab.paths import LockBusyError
-from tests.lab.processes import StartError
+from tests.lab.processes import ENDING, StartError
 from tests.lab.rest import ApiError, UnreachableError
 from tests.lab.shell import CommandError
 from tests.lab.switch import DIRECTIONS, TARGETS
 from tests.lab.waiting import NotInTimeError
+
+_IMPATIENCE_SECONDS = 1.0
+_interrupted_at = 0.0
 
 # What a user can do something about: said in a sentence, without a traceback.
 _EXPECTED = (
@@ -41,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     parser = make_parser()
     chosen = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _as_interrupt)
-    signal.signal(signal.SIGHUP, _as_interrupt)
+    for number in ENDING:  # also where a shell had SIGINT ignored
+        signal.signal(number, _as_interrupt)
     try:
         _COMMANDS[chosen.command](chosen)
     except _EXPECTED as error:
@@ -174,9 +178,14 @@ def _rest(chosen: argparse.Namespace) -> list[str]:
     return words[1:] if words[:1] == ["--"] else words
 
 
-def _as_interrupt(number: int, frame: FrameType | None) -> NoReturn:
+def _as_interrupt(number: int, frame: FrameType | None) -> None:
+    """End the command; a second signal right behind the first must not break into the cleaning up."""
     del number, frame
-    raise KeyboardInterrupt
+    global _interrupted_at  # noqa: PLW0603 - a signal handler has no other place to remember
+    now = time.monotonic()
+    if now - _interrupted_at > _IMPATIENCE_SECONDS:
+        _interrupted_at = now
+        raise KeyboardInterrupt
 
 
 _COMMANDS = {

@@ -315,8 +315,7 @@ def _uninterrupted() -> Iterator[None]:
     def note(number: int, frame: FrameType | None) -> None:
         del number, frame
 
-    handled = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, note) for number in handled}
+    before = {number: signal.signal(number, note) for number in processes.ENDING}
     try:
         yield
     finally:

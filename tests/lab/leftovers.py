@@ -43,7 +43,7 @@ class Leftovers:
         if self.namespaces:
             lines.append(f"network namespaces {', '.join(self.namespaces)}")
         if self.groups:
-            lines.append(f"control groups {', '.join(self.groups)}")
+            lines.append(f"control group {CGROUP} in {len(self.groups)} hierarchies, as {self.groups[-1]}")
         if self.processes:
             lines.append(f"{len(self.processes)} processes in them: {', '.join(sorted(set(self.processes)))}")
         return "\n".join(f"  - {line}" for line in lines)

@@ -3,8 +3,8 @@
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.lab import netns
@@ -12,6 +12,10 @@ from tests.lab.shell import program
 
 # The shell writes itself into the groups before it becomes the program, so no child of the program can escape.
 _JOIN = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 125; shift; done; shift; exec "$@"'
+
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals by which a user, or a supervisor, wants a program to end."""
 
 
 class StartError(RuntimeError):
@@ -45,14 +49,10 @@ def spawn(
         (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
-    pid = os.posix_spawn(command[0], command, {**os.environ, **(env or {})}, file_actions=devnull_and_log, setsid=True)
-    try:
+    environment = {**os.environ, **(env or {})}
+    with _signals_deferred():  # an interruption between the start and the joining would make an orphan
+        pid = os.posix_spawn(command[0], command, environment, file_actions=devnull_and_log, setsid=True, setsigmask=[])
         _await_joined(pid, procs_files, log)
-    except BaseException:
-        with suppress(ProcessLookupError, ChildProcessError):  # it may have ended and been collected already
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-        raise
     return pid
 
 
@@ -72,6 +72,15 @@ def start_time(pid: int) -> int | None:
     return int(stat.rpartition(")")[2].split()[19])
 
 
+@contextmanager
+def _signals_deferred() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _await_joined(pid: int, procs_files: Sequence[Path], log: Path) -> None:
     last = procs_files[-1]
     deadline = time.monotonic() + 5.0
@@ -81,5 +90,7 @@ def _await_joined(pid: int, procs_files: Sequence[Path], log: Path) -> None:
             said = log.read_text(encoding="utf-8", errors="replace")[-2000:]
             raise StartError(f"process {pid} ended at once with status {os.waitstatus_to_exitcode(status)}: {said}")
         if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
             raise StartError(f"process {pid} is not in {last} after 5 s")
         time.sleep(0.002)
