@@ -1,0 +1,128 @@
+"""`make demo`: from nothing to a leased address, each step with its time.
+
+What succeeds is left running for the user to play with (`make demo-down` takes it away); what fails, or is
+interrupted, takes the lab away itself.
+"""
+
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from tests.lab import binaries, images, paths
+from tests.lab.cluster import Lab
+from tests.lab.model import CLIENTS
+
+_READY = "180s"
+_STARTED = time.monotonic()
+
+
+@contextmanager
+def step(what: str) -> Iterator[None]:
+    """Print a step, and how long it took."""
+    sys.stdout.write(f"{what:<68}")
+    sys.stdout.flush()
+    began = time.monotonic()
+    yield
+    sys.stdout.write(f"{time.monotonic() - began:7.1f} s\n")
+    sys.stdout.flush()
+
+
+def show(lab: Lab, *arguments: str) -> None:
+    """Print a kubectl command and what it says."""
+    sys.stdout.write(f"\n$ kubectl {' '.join(arguments)}\n{lab.kubectl(*arguments)}")
+
+
+def lease(lab: Lab) -> str:
+    """Let a real client get an address and return the line in which it says so."""
+    quit_when_bound = ["udhcpc", "-f", "-q", "-n", "-i", "eth0", "-t", "10", "-T", "1", "-s", "/bin/true"]
+    said = lab.exec_client([*quit_when_bound], CLIENTS[0].namespace, timeout=60)
+    lines = [line for line in said.splitlines() if re.search(r"lease of .* obtained", line)]
+    if not lines:
+        raise RuntimeError(f"the client got no address:\n{said}")
+    return lines[-1]
+
+
+def demo() -> None:
+    """Bring everything up and show it."""
+    with step("Build Kubernetes (about five minutes the first time)"):
+        binaries.ensure()
+    with step("Build the image from the Dockerfile"):
+        archive = images.project()
+    with step("Start three nodes"):
+        lab = Lab.boot(crds=paths.REPOSITORY / "crds")
+    try:
+        play(lab, archive)
+    except BaseException:
+        show_failure(lab)
+        lab.down()
+        raise
+
+
+def play(lab: Lab, archive: Path) -> None:
+    """Install the operator, apply the example pair, lease an address."""
+    with step("Import the image into the nodes"):
+        lab.load_image(archive)
+    with step("Install the operator (manifests/), two replicas"):
+        lab.kubectl("apply", "--filename", str(paths.REPOSITORY / "manifests"))
+        lab.kubectl("wait", "--for=condition=Available", f"--timeout={_READY}", "deployment/twinlease-operator",
+                    "--namespace=twinlease-system", timeout=200)  # fmt: skip
+    with step("Apply examples/pair.yaml and wait for both servers to be normal"):
+        lab.kubectl("apply", "--filename", str(paths.REPOSITORY / "examples" / "pair.yaml"))
+        lab.kubectl("wait", "--for=condition=Redundant", f"--timeout={_READY}", "dfp/lan", timeout=200)
+    with step("Let udhcpc get an address on the serving LAN"):
+        said = lease(lab)
+    sys.stdout.write(f"    {said}\n")
+    show(lab, "get", "dhcp", "-o", "wide")
+    show(lab, "get", "pods", "-o", "wide")
+    total = time.monotonic() - _STARTED
+    sys.stdout.write(f"""
+A client has an address, {total:.0f} s after the start. What to try next:
+  eval "$(make -s lab-env)"                         # kubectl now talks to this cluster
+  kubectl describe dfp lan                          # the pair, in words
+  kubectl edit dpool lan                            # widen a range: one server at a time follows
+  ip netns exec $LAB_CLIENT_NETNS udhcpc -f -q -i eth0 -s /bin/true
+  .venv/bin/python -m tests.lab fault power-off n2  # then: kubectl get dhcp -o wide
+  .venv/bin/python -m tests.lab fault power-on n2
+  make demo-down                                    # leave nothing behind
+""")
+
+
+def show_failure(lab: Lab) -> None:
+    """Print what helps to see why it failed."""
+    for arguments in (
+        ["get", "dhcp,pods", "-A", "-o", "wide"],
+        ["get", "events", "-A"],
+        ["logs", "--namespace=twinlease-system", "deployment/twinlease-operator", "--tail=30"],
+    ):
+        try:
+            show(lab, *arguments)
+        except Exception as error:  # noqa: BLE001  # the first failure is the one to report
+            sys.stdout.write(f"(no answer: {error})\n")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Run the demo and return the exit status."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        demo()
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted; the lab is gone\n")
+        return 130
+    except Exception as error:  # noqa: BLE001  # whatever it is, the user wants its message, not our stack
+        sys.stderr.write(f"\nthe demo failed, and the lab is gone: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
