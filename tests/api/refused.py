@@ -107,7 +107,7 @@ CASES: list[Case] = [
     *_bounds("spec.secondary.failoverPort", 1, 65535),
     *_bounds("spec.omapiPort", 1, 65535),
     *_durations("pair", "spec.failover.mclt", "5s", "24h", "4s", "25h", "soon", "1.5h", "-5m", "30m1h"),
-    *_durations("pair", "spec.failover.maxResponseDelay", "2s", "10m", "1s", "601s"),
+    *_durations("pair", "spec.failover.maxResponseDelay", "3s", "10m", "2s", "601s"),
     *_durations("pair", "spec.partnerDown.after", "5s", "24h", "4s"),
     *_durations("pair", "spec.servingLease.duration", "2s", "12h", "1s", "13h"),
     *_durations("pair", "spec.servingLease.promise", "2s", "12h", "1s", "13h"),

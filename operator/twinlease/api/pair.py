@@ -124,8 +124,11 @@ class Failover(Model, frozen=True, kw_only=True):
     ) = UNSET
     max_response_delay: Annotated[
         Duration,
-        between("2s", "10m"),
-        described("Silence on the failover link after which it is taken for broken."),
+        between("3s", "10m"),
+        described(
+            "Silence on the failover link after which it is taken for broken. Not below 3s: servers call each other "
+            "every third of it in whole seconds, and would call without pause."
+        ),
     ] = "30s"
     max_unacked_updates: Annotated[
         int,
