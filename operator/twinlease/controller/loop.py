@@ -1,0 +1,221 @@
+"""The loop: pairs that may need something, one look each, until nothing is left to write."""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from twinlease.controller import reconcile, snapshot, watch
+from twinlease.controller.acceptance import Acceptance
+from twinlease.controller.apply import Executor, NotLeadingError
+from twinlease.controller.cache import Cache, PairKey
+from twinlease.controller.events import Announcer
+from twinlease.controller.objects import Held, pair_of, read
+from twinlease.controller.reconcile import Environment
+from twinlease.controller.report import report
+from twinlease.controller.snapshot import Snapshot
+from twinlease.controller.workqueue import WorkQueue
+from twinlease.kube.client import Client
+from twinlease.kube.protocol import NODES, PAIRS, ApiError, Json, Resource
+
+_log = logging.getLogger(__name__)
+
+SETTLE_SECONDS = 0.1
+"""Changes that come together are looked at together."""
+
+_LONGEST_BACKOFF = 60.0
+_CLIENT_ERRORS = range(400, 500)
+_CONFLICT = 409
+
+
+class Judge(Protocol):
+    """Validation and ledger."""
+
+    def __call__(self, found: Snapshot, now: float) -> Acceptance:
+        """Return what of the users' objects counts; ``now`` is wall clock, seconds since the epoch."""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What the loop needs to know.
+
+    Attributes:
+        namespaces: To look after; empty: all.
+        image: The operator's own.
+        instance: This operator's name in Events.
+        workers: Pairs looked at side by side.
+        resync: Seconds between complete listings.
+    """
+
+    namespaces: Sequence[str] = ()
+    image: str
+    instance: str
+    workers: int = 4
+    resync: float = 300.0
+
+
+class Controller:
+    """Everything that happens while this operator leads.
+
+    Args:
+        settings: Its settings.
+        client: The API.
+        render: Returns a server's configuration.
+        judge: Validation and ledger.
+        may_write: Asked before every write.
+        clock: Wall clock, seconds since the epoch.
+    """
+
+    def __init__(  # clock and leadership are seams for tests
+        self,
+        settings: Settings,
+        client: Client,
+        *,
+        render: reconcile.Render,
+        judge: Judge,
+        may_write: Callable[[], bool],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.cache = Cache()
+        self._settings = settings
+        self._client = client
+        self._render = render
+        self._judge = judge
+        self._clock = clock
+        self._executor = Executor(client, self.cache, may_write=may_write)
+        self._queue: WorkQueue[PairKey] = WorkQueue()
+        self._failures: dict[PairKey, int] = {}
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def feed(self, resource: Resource, kind: str | None, body: Json) -> None:
+        """Take in a watch event."""
+        changed = self.cache.remove(resource, body) if kind == "DELETED" else self.cache.store(resource, body)
+        if changed:
+            held = self.cache.get(resource, body["metadata"].get("namespace", ""), body["metadata"]["name"])
+            self._wake(resource, held, body)
+
+    def resync(self) -> None:
+        """List everything that is watched: what no watch has told is found here.
+
+        Raises:
+            ApiError: A listing failed; the kinds before it are up to date.
+        """
+        for resource in watch.WATCHED:
+            with self.cache.listing():
+                found = watch.listing(self._client.list, resource, self._settings.namespaces)
+                changed = self.cache.replace(resource, found.items, found.resource_version)
+            for held in changed:
+                self._wake_held(resource, held)
+
+    def start(self) -> None:
+        """Start the workers; the cache must be complete."""
+        for pair in self.pairs():
+            self._queue.add(pair)
+        targets = [self._work] * self._settings.workers + [self._resync_for_ever]
+        for index, target in enumerate(targets):
+            thread = threading.Thread(target=target, name=f"controller-{index}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """Let the workers finish what they are at, and wait for them."""
+        self._stop.set()
+        self._queue.close()
+        for thread in self._threads:
+            thread.join(timeout=15)
+
+    def pairs(self) -> set[PairKey]:
+        """Return all pairs that there are, and those that pools and reservations name."""
+        found = set()
+        for resource in watch.OURS:
+            for held in self.cache.all(resource):
+                pair = pair_of(resource, held)
+                if pair is not None:
+                    found.add((held.meta.namespace, pair))
+        return found
+
+    def reconcile(self, key: PairKey) -> tuple[int, float | None]:
+        """Look at a pair once; return the number of writes and when to look again (seconds), if ever.
+
+        Raises:
+            ApiError: A write failed.
+            NotLeadingError: Leadership was lost.
+        """
+        now = self._clock()
+        found = snapshot.take(self.cache, key)
+        accepted = self._judge(found, now)
+        environment = Environment(image=self._settings.image, render=self._render, now=now)
+        wanted = reconcile.plan(found, accepted, environment)
+        announcer = Announcer(instance=self._settings.instance, now=now)
+        writes, failure = 0, None
+        try:
+            writes = self._executor.run(wanted.steps)
+        except ApiError as error:
+            failure = error
+        told = str(failure) if failure and failure.status in _CLIENT_ERRORS and failure.status != _CONFLICT else ""
+        writes += self._executor.run(report(found, accepted, wanted.facts, announcer, told))
+        if failure is not None:
+            raise failure
+        return writes, wanted.again
+
+    def _work(self) -> None:
+        while (key := self._queue.take()) is not None:
+            try:
+                self._look(key)
+            finally:
+                self._queue.done(key)
+
+    def _look(self, key: PairKey) -> None:
+        try:
+            writes, again = self.reconcile(key)
+        except NotLeadingError:
+            return
+        except ApiError as error:
+            self._retry(key, str(error))
+            return
+        except Exception:  # noqa: BLE001  # the thread's last resort
+            # A fault of ours in one pair must not stop the others; the traceback is for us, never for what users type.
+            _log.exception("reconciliation failed", extra={"namespace": key[0], "pair": key[1]})
+            self._retry(key, "internal error")
+            return
+        self._failures.pop(key, None)
+        if writes:
+            self._queue.add(key, SETTLE_SECONDS)
+        elif again is not None:
+            self._queue.add(key, again)
+
+    def _retry(self, key: PairKey, why: str) -> None:
+        failures = self._failures.get(key, 0) + 1
+        self._failures[key] = failures
+        delay = min(_LONGEST_BACKOFF, 0.5 * 2.0 ** min(failures, 10)) * (1 + 0.2 * random.random())  # noqa: S311  # jitter
+        _log.warning(
+            "will retry", extra={"namespace": key[0], "pair": key[1], "seconds": round(delay, 1), "error": why}
+        )
+        self._queue.add(key, delay)
+
+    def _resync_for_ever(self) -> None:
+        # The watch starts after the first listing: what was deleted between the two is found by the second, soon.
+        delay = min(10.0, self._settings.resync)
+        while not self._stop.wait(delay):
+            delay = self._settings.resync
+            try:
+                self.resync()
+            except ApiError as error:
+                _log.warning("listing failed", extra={"error": str(error)})
+                delay = min(10.0, self._settings.resync)
+
+    def _wake(self, resource: Resource, held: Held | None, body: Json) -> None:
+        self._wake_held(resource, read(resource, body) if held is None else held)
+
+    def _wake_held(self, resource: Resource, held: Held) -> None:
+        """Queue the pairs that an object concerns; nodes, and pairs as such, concern all: they share the nodes."""
+        pair = pair_of(resource, held)
+        if pair is not None:
+            self._queue.add((held.meta.namespace, pair), SETTLE_SECONDS)
+        if resource in (NODES, PAIRS):
+            for key in self.pairs():
+                self._queue.add(key, SETTLE_SECONDS)

@@ -1,0 +1,61 @@
+"""What both sidecars found on their nodes, as validation and rendering want it."""
+
+from collections.abc import Mapping
+
+from msgspec import UNSET
+
+from twinlease.api.pair import PairSpec
+from twinlease.controller.objects import Server
+from twinlease.decide.rollout import Action
+from twinlease.model import placed
+from twinlease.model.decision import Decision
+from twinlease.model.placed import Seen
+from twinlease.model.service import Endpoint
+from twinlease.model.states import Role
+
+NETWORK_READY = "NetworkReady"
+
+
+def seen(servers: Mapping[Role, Server]) -> dict[Role, Seen]:
+    """Return each server as it was placed and as its sidecar reports it."""
+    return {role: _seen(server) for role, server in servers.items()}
+
+
+def endpoints(spec: PairSpec, servers: Mapping[Role, Server]) -> Mapping[Role, Endpoint] | Decision:
+    """Return both endpoints, or what is still missing."""
+    reports = seen(servers)
+    missing = [role for role in Role if role not in reports or not _complete(reports[role])]
+    found = None if missing else placed.endpoints(spec, reports)
+    if found is not None:
+        return found
+    said = [
+        f"the {role} says: {reports[role].message}" for role in missing if role in reports and reports[role].message
+    ]
+    who = " and the ".join(missing)
+    return Decision(
+        action=Action.WAIT,
+        reason="WaitingForAddresses",
+        message="; ".join([f"No serving address has been reported yet by the {who}", *said]),
+    )
+
+
+def link(found: Mapping[Role, Endpoint]) -> str:
+    """Return the failover link as text: it may not change while the pair runs."""
+    return " ".join(f"{found[role].failover_address}:{found[role].failover_port}" for role in Role)
+
+
+def _complete(report: Seen) -> bool:
+    return bool(report.node and report.network is not None and report.network.address and report.network.interface)
+
+
+def _seen(server: Server) -> Seen:
+    condition = next((each for each in server.status.conditions if each.type == NETWORK_READY), None)
+    bad = condition is not None and condition.status == "False"
+    node = UNSET if server.spec is None else server.spec.node_name
+    return Seen(
+        server=server.meta.name,
+        node="" if node is UNSET else node,
+        network=server.status.network if server.status.network.interface or server.status.network.address else None,
+        reason=condition.reason if condition is not None and bad else "",
+        message=condition.message if condition is not None and bad else "",
+    )

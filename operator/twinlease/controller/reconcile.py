@@ -1,0 +1,317 @@
+"""What to do for one pair: a snapshot and what of it counts in, steps in the bring-up order out. Pure.
+
+The order is the architecture's: identity and rights, DHCPServers without a configuration, volumes, pods; once both
+servers have reported their addresses the configurations, the rights to read them, and only then the order to run them.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+
+from twinlease.api.pair import PairSpec, ReclaimPolicy
+from twinlease.controller import serverspec
+from twinlease.controller.acceptance import Acceptance
+from twinlease.controller.manifests import access, config, pod
+from twinlease.controller.manifests.common import Owner
+from twinlease.controller.network import endpoints, link
+from twinlease.controller.objects import ANNOTATION_TEMPLATE, LABEL_SERVER, Pair
+from twinlease.controller.serverspec import Bundle
+from twinlease.controller.snapshot import Snapshot, wish
+from twinlease.controller.steps import Apply, Create, Delete, Once, Step, Swap
+from twinlease.decide import placement, rollout
+from twinlease.decide.placement import Placement
+from twinlease.decide.rollout import ServerView
+from twinlease.kube import protocol
+from twinlease.model.decision import Decision, Problem
+from twinlease.model.service import Service
+from twinlease.model.states import Role
+
+_SECRET_RETRY_SECONDS = 20.0
+_ENDED = frozenset({"Failed", "Succeeded"})
+
+Render = Callable[[Service, Role], str]
+
+
+class Environment(Struct, frozen=True, kw_only=True):
+    """What plans depend on besides the snapshot.
+
+    Attributes:
+        image: The operator's own.
+        render: Returns a server's configuration.
+        now: Wall clock, seconds since the epoch.
+        random_bytes: Source of keys.
+    """
+
+    image: str
+    render: Render
+    now: float
+    random_bytes: Callable[[int], bytes] = os.urandom
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """What was found out on the way, for the status.
+
+    Attributes:
+        problems: Of the pair, found beyond its validation.
+        decision: What goes on, and why.
+        targets: Revision that each server should run; empty until both have reported their addresses.
+        service: What the targets were rendered from.
+    """
+
+    problems: tuple[Problem, ...] = ()
+    decision: Decision
+    targets: Mapping[Role, str] = {}
+    service: Service | None = None
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """Steps to carry out in order; ``again`` is when to look again even if nothing happens (seconds)."""
+
+    steps: tuple[Step, ...]
+    facts: Facts
+    again: float | None = None
+
+
+class _Case(Struct, frozen=True, kw_only=True):
+    """All that the parts of a plan need."""
+
+    snapshot: Snapshot
+    owner: Owner
+    spec: PairSpec
+    accepted: Acceptance
+    environment: Environment
+    placements: Mapping[Role, Placement]
+
+
+class _Target(Struct, frozen=True, kw_only=True):
+    """What both servers should run."""
+
+    service: Service
+    revisions: Mapping[Role, config.Revision]
+    link: str
+
+
+def plan(snapshot: Snapshot, accepted: Acceptance, environment: Environment) -> Plan:
+    """Return what to do for a pair."""
+    pair, spec = snapshot.pair, accepted.spec
+    if pair is None or pair.meta.deleting:
+        return _idle("Deleting", "The pair is being deleted")
+    recording = () if accepted.ledger is None else (Swap(resource=protocol.CONFIG_MAPS, body=accepted.ledger),)
+    if spec is None:
+        return _idle("Invalid", "No spec of this pair has been accepted yet", recording, accepted.wait)
+    if spec.paused or (pair.spec is not None and pair.spec.paused):
+        return _idle("Paused", "spec.paused is true: nothing is changed about the servers", recording)
+    for held in (*snapshot.servers.values(), *snapshot.pods.values()):
+        if pair.meta.uid not in held.meta.owners:
+            message = f"{held.meta.name} belongs to an earlier pair of this name and has not been removed yet"
+            return _idle("WaitingForDeletion", message, recording)
+    for server in snapshot.servers.values():
+        if server.spec is None:
+            return _idle("Unreadable", f"DHCPServer {server.meta.name} cannot be read: {server.problems}", recording)
+    wishes = {role: wish(pair, spec, role, snapshot.servers.get(role)) for role in Role}
+    case = _Case(
+        snapshot=snapshot,
+        owner=_owner(pair),
+        spec=spec,
+        accepted=accepted,
+        environment=environment,
+        placements={role: placement.place(wishes[role], wishes[role.other], snapshot.claims) for role in Role},
+    )
+    return _plan(case, recording)
+
+
+def _plan(case: _Case, recording: tuple[Step, ...]) -> Plan:
+    target = _target(case)
+    if isinstance(target, Decision):
+        decision, views, bundles = target, {}, {}
+    else:
+        views = {role: _view(case, role, target.revisions[role].revision) for role in Role}
+        decision = rollout.configuration(
+            views,
+            established=serverspec.established(case.snapshot),
+            link_changed=any(
+                serverspec.link_of(server) not in ("", target.link) for server in case.snapshot.servers.values()
+            ),
+        )
+        bundles = {role: _bundle(case, role, target) for role in rollout.Action(decision.action).roles}
+    pods = [_pod(case, role) for role in Role]
+    if views and decision.action == rollout.Action.NOTHING:
+        decision, replaced = _replacements(case, views, decision)
+        pods.append(replaced)
+    steps = [
+        *recording,
+        *_identities(case, bundles),
+        *(step for role in bundles if not isinstance(target, Decision) for step in _chunks(case, role, target)),
+        *(_server(case, role, bundles.get(role)) for role in Role),
+        *_volumes(case),
+        *(step for group in pods for step in group),
+        *_unused(case, bundles),
+    ]
+    facts = Facts(
+        problems=tuple(each.problem for each in case.placements.values() if each.problem is not None),
+        decision=decision,
+        targets={} if isinstance(target, Decision) else {r: each.revision for r, each in target.revisions.items()},
+        service=None if isinstance(target, Decision) else target.service,
+    )
+    waits = [case.accepted.wait, _SECRET_RETRY_SECONDS if _starting(case.snapshot) else None]
+    return Plan(steps=tuple(steps), facts=facts, again=min((wait for wait in waits if wait is not None), default=None))
+
+
+def _idle(reason: str, message: str, steps: tuple[Step, ...] = (), again: float | None = None) -> Plan:
+    decision = Decision(action=rollout.Action.WAIT, reason=reason, message=message)
+    return Plan(steps=steps, facts=Facts(decision=decision), again=again)
+
+
+def _owner(pair: Pair) -> Owner:
+    return Owner(namespace=pair.meta.namespace, name=pair.meta.name, uid=pair.meta.uid)
+
+
+def _starting(snapshot: Snapshot) -> bool:
+    pods = snapshot.pods
+    return any(role not in pods or pods[role].phase == "Pending" for role in Role)
+
+
+def _target(case: _Case) -> _Target | Decision:
+    """Return what both servers should run, or why that cannot be told yet."""
+    found = endpoints(case.spec, case.snapshot.servers)
+    if isinstance(found, Decision):
+        return found
+    service = case.accepted.service(found)
+    if not isinstance(service, Service):
+        message = "; ".join(map(str, service))
+        return Decision(action=rollout.Action.WAIT, reason="Invalid", message=message)
+    texts = {role: case.environment.render(service, role) for role in Role}
+    return _Target(
+        service=service,
+        revisions={role: config.revision(text) for role, text in texts.items()},
+        link=link(found),
+    )
+
+
+def _view(case: _Case, role: Role, target: str) -> ServerView:
+    server, found = case.snapshot.servers[role], case.snapshot.pods.get(role)
+    local, partner = case.snapshot.state(role)
+    wanted = serverspec.bundle_of(server)
+    template = pod.template_hash(case.owner, case.spec, role, case.environment.image)
+    return ServerView(
+        wanted="" if wanted is None else wanted.config.revision,
+        target=target,
+        running=server.status.config.revision,
+        rejected=server.status.config.rejected,
+        complaint=server.status.config.message,
+        state=local,
+        partner_state=partner,
+        fresh=case.snapshot.fresh(role) and server.status.daemon.running,
+        pod_current=found is None or found.meta.annotations.get(ANNOTATION_TEMPLATE) == template,
+        pod_started=found is None or found.phase != "Pending",
+    )
+
+
+def _bundle(case: _Case, role: Role, target: _Target) -> Bundle:
+    return serverspec.bundle(
+        target.service,
+        target.revisions[role].revision,
+        target.revisions[role].names(case.owner.server(role)),
+        target.link,
+    )
+
+
+def _identities(case: _Case, bundles: Mapping[Role, Bundle]) -> list[Step]:
+    """Return the steps for key, accounts and rights; a server may read what it runs, should run and will run."""
+    owner = case.owner
+    # The operator may create Secrets but not read them, so it cannot see whether this one is there: each leader tries
+    # once, and again from time to time while a pod cannot start, which is what a missing Secret looks like.
+    period = int(case.environment.now // _SECRET_RETRY_SECONDS) if _starting(case.snapshot) else "running"
+    key = access.secret(owner, case.environment.random_bytes)
+    steps: list[Step] = [Once(resource=protocol.SECRETS, body=key, token=f"{owner.uid}/{period}")]
+    for role in Role:
+        readable = set(_config_maps_of(case, role))
+        server = case.snapshot.servers.get(role)
+        wanted = None if server is None else serverspec.bundle_of(server)
+        for each in (wanted, bundles.get(role)):
+            readable |= set() if each is None else set(each.config.config_maps)
+        steps += [
+            Apply(resource=protocol.SERVICE_ACCOUNTS, body=access.service_account(owner, role)),
+            Apply(resource=protocol.ROLES, body=access.access_role(owner, role, readable)),
+            Apply(resource=protocol.ROLE_BINDINGS, body=access.role_binding(owner, role)),
+        ]
+    return steps
+
+
+def _chunks(case: _Case, role: Role, target: _Target) -> list[Step]:
+    bodies = config.config_maps(case.owner, role, target.revisions[role])
+    return [Create(resource=protocol.CONFIG_MAPS, body=body) for body in bodies]
+
+
+def _server(case: _Case, role: Role, new: Bundle | None) -> Step:
+    server, found = case.snapshot.servers.get(role), case.snapshot.pods.get(role)
+    old = None if server is None else serverspec.bundle_of(server)
+    node = case.placements[role].node or (found.node if found is not None else "")
+    body = serverspec.body(
+        case.owner,
+        serverspec.Wanted(
+            spec=case.spec,
+            role=role,
+            node=node,
+            subnets=case.accepted.subnets,
+            bundle=new or old,
+            established=serverspec.established(case.snapshot),
+        ),
+    )
+    # Over one that the cache does not know, applying would take its configuration away.
+    return Apply(resource=protocol.SERVERS, body=body, new=server is None)
+
+
+def _volumes(case: _Case) -> list[Step]:
+    owned = case.spec.storage.reclaim_policy is ReclaimPolicy.DELETE
+    claims = [pod.volume_claim(case.owner, case.spec, role, owned=owned) for role in Role]
+    return [Apply(resource=protocol.CLAIMS, body=claim) for claim in claims if claim is not None]
+
+
+def _pod(case: _Case, role: Role) -> list[Step]:
+    found, placed = case.snapshot.pods.get(role), case.placements[role]
+    if found is None:
+        if placed.problem is not None:
+            return []
+        body = pod.pod(case.owner, case.spec, role, placed, case.environment.image)
+        return [Create(resource=protocol.PODS, body=body)]
+    if found.phase in _ENDED and not found.meta.deleting:
+        return [_delete_pod(case, role)]
+    return []
+
+
+def _replacements(case: _Case, views: Mapping[Role, ServerView], settled: Decision) -> tuple[Decision, list[Step]]:
+    decision = rollout.template(views)
+    if decision.action == rollout.Action.NOTHING:
+        return settled, []
+    return decision, [_delete_pod(case, role) for role in rollout.Action(decision.action).roles]
+
+
+def _delete_pod(case: _Case, role: Role) -> Step:
+    found = case.snapshot.pods[role].meta
+    return Delete(resource=protocol.PODS, namespace=found.namespace, name=found.name, uid=found.uid)
+
+
+def _config_maps_of(case: _Case, role: Role, *, running: bool = True) -> list[str]:
+    """Return the ConfigMaps of the revision that a server runs, or (``running`` false) of all others."""
+    server = case.snapshot.servers.get(role)
+    runs = "" if server is None else config.short(server.status.config.revision)
+    mine = [
+        each.meta for each in case.snapshot.config_maps if each.meta.labels.get(LABEL_SERVER) == case.owner.server(role)
+    ]
+    return [each.name for each in mine if (each.labels.get(config.LABEL_REVISION) == runs) is running]
+
+
+def _unused(case: _Case, bundles: Mapping[Role, Bundle]) -> list[Step]:
+    """Return the removal of configurations that a server neither runs nor is told to run."""
+    steps: list[Step] = []
+    uids = {each.meta.name: each.meta for each in case.snapshot.config_maps}
+    for role, server in case.snapshot.servers.items():
+        wanted = bundles.get(role) or serverspec.bundle_of(server)
+        if wanted is None or server.status.config.revision != wanted.config.revision:
+            continue
+        for name in _config_maps_of(case, role, running=False):
+            found = uids[name]
+            steps.append(Delete(resource=protocol.CONFIG_MAPS, namespace=found.namespace, name=name, uid=found.uid))
+    return steps

@@ -1,0 +1,121 @@
+"""A DHCPServer as the operator writes it, and what it remembers there.
+
+Configuration, pools to count, relationship name and control port change together or not at all: a sidecar must never
+look for a server at a port that its configuration does not name.
+"""
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from twinlease.api.pair import PairSpec
+from twinlease.api.pool import Range
+from twinlease.api.server import ServedPool, ServerSpec, WantedConfig
+from twinlease.api.types import ObjectRef
+from twinlease.controller.manifests.common import Owner, metadata
+from twinlease.controller.objects import Server
+from twinlease.controller.snapshot import Snapshot
+from twinlease.kube.protocol import Json
+from twinlease.model.service import Service
+from twinlease.model.states import FailoverState, Role, serves
+from twinlease.model.validate import peer
+
+ANNOTATION_ESTABLISHED = "twinlease.io/established"
+"""The pair has served together: from then on servers change one at a time."""
+
+ANNOTATION_LINK = "twinlease.io/link"
+"""Addresses and ports of the failover link that the configuration was made with."""
+
+
+class Bundle(Struct, frozen=True, kw_only=True):
+    """What of a DHCPServer's spec changes with its configuration and never without."""
+
+    config: WantedConfig
+    pools: tuple[ServedPool, ...]
+    failover_name: str
+    omapi_port: int
+    link: str
+
+
+def bundle(service: Service, revision: str, config_maps: tuple[str, ...], link: str) -> Bundle:
+    """Return what goes with a configuration that was rendered from a service."""
+    pools = tuple(
+        ServedPool(
+            name=pool.name,
+            ranges=tuple(Range(start=str(each.first), end=str(each.last)) for each in pool.ranges),
+        )
+        for pool in service.pools
+    )
+    return Bundle(
+        config=WantedConfig(revision=revision, config_maps=config_maps),
+        pools=pools,
+        failover_name=service.failover.name,
+        omapi_port=service.omapi_port,
+        link=link,
+    )
+
+
+def bundle_of(server: Server) -> Bundle | None:
+    """Return what a server was last told; None before its first configuration."""
+    spec = server.spec
+    if spec is None or isinstance(spec.config, UnsetType):
+        return None
+    return Bundle(
+        config=spec.config,
+        pools=spec.pools,
+        failover_name=spec.failover_name,
+        omapi_port=spec.omapi_port,
+        link=link_of(server),
+    )
+
+
+def link_of(server: Server) -> str:
+    """Return the failover link of a server's configuration; empty before the first."""
+    return server.meta.annotations.get(ANNOTATION_LINK, "")
+
+
+def established(snapshot: Snapshot) -> bool:
+    """Tell whether the pair has served together, now or ever."""
+    if any(server.meta.annotations.get(ANNOTATION_ESTABLISHED) for server in snapshot.servers.values()):
+        return True
+    states = [snapshot.state(role) for role in Role]
+    return any(FailoverState.NORMAL in state or serves(*state) for state in states)
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What a DHCPServer is built from; ``node`` is empty until the server is placed."""
+
+    spec: PairSpec
+    role: Role
+    node: str
+    subnets: tuple[str, ...]
+    bundle: Bundle | None
+    established: bool
+
+
+def body(owner: Owner, wanted: Wanted) -> Json:
+    """Return the DHCPServer to apply."""
+    spec, role, bundle = wanted.spec, wanted.role, wanted.bundle
+    place = peer(spec, role)
+    built = ServerSpec(
+        pair_ref=ObjectRef(name=owner.name),
+        role=str(role),
+        engine=spec.engine,
+        failover_name=owner.name if bundle is None else bundle.failover_name,
+        node_name=wanted.node or UNSET,
+        interface=place.interface,
+        address=place.address,
+        failover_address=place.failover_address,
+        subnets=wanted.subnets,
+        omapi_port=spec.omapi_port if bundle is None else bundle.omapi_port,
+        config=UNSET if bundle is None else bundle.config,
+        pools=() if bundle is None else bundle.pools,
+    )
+    annotations = {}
+    if bundle is not None:
+        annotations[ANNOTATION_LINK] = bundle.link
+    if wanted.established:
+        annotations[ANNOTATION_ESTABLISHED] = "true"
+    return {
+        "metadata": metadata(owner, owner.server(role), role, annotations=annotations),
+        "spec": msgspec.to_builtins(built),
+    }

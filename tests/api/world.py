@@ -1,0 +1,199 @@
+"""The parts of a cluster that a lone API server lacks: a scheduler, kubelets and sidecars, played by the test."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+from twinlease.kube.client import Client
+from twinlease.kube.protocol import (
+    CONFIG_MAPS,
+    NODES,
+    PAIRS,
+    PODS,
+    POOLS,
+    RESERVATIONS,
+    SERVERS,
+    ApiError,
+    Json,
+    Resource,
+    Transport,
+)
+
+NOW = "2026-01-01T00:00:00Z"
+NODE_NAMES = ("n1", "n2", "n3")
+ADDRESSES = {"n1": "10.9.0.11", "n2": "10.9.0.12", "n3": "10.9.0.13"}
+PREFIX = 24
+
+
+class CrashError(BaseException):
+    """The operator's process ends here, as with SIGKILL: nothing may catch it."""
+
+
+class Observed:
+    """A transport that counts writes, and on request dies with one: before the API sees it, or after."""
+
+    def __init__(self, inner: Transport) -> None:
+        self._inner = inner
+        self.writes: list[str] = []
+        self.die_at = 0
+        self.after = True
+
+    def request(self, method: str, path: str, **more: Any) -> Json:  # noqa: ANN401  # handed on as it is
+        """Send a request, count it if it wrote, or die."""
+        if method == "GET":
+            return self._inner.request(method, path, **more)
+        if len(self.writes) + 1 == self.die_at and not self.after:
+            raise CrashError
+        answer = self._inner.request(method, path, **more)
+        self.writes.append(f"{method} {path}")
+        if len(self.writes) == self.die_at:
+            raise CrashError
+        return answer
+
+    def stream(self, path: str, **more: Any) -> AbstractContextManager[Iterator[bytes]]:  # noqa: ANN401  # as above
+        """Watch."""
+        return self._inner.stream(path, **more)
+
+
+class World:
+    """Plays everybody but the operator, in one namespace."""
+
+    def __init__(self, transport: Transport, namespace: str) -> None:
+        self._transport = transport
+        self.admin = Client(transport, "admin")
+        self.namespace = namespace
+        self._sidecar = Client(transport, "twinlease-sidecar")
+
+    def nodes(self) -> None:
+        """Make the nodes, all ready."""
+        for name in NODE_NAMES:
+            try:
+                self.admin.create(NODES, {"metadata": {"name": name, "labels": {"dhcp": "yes"}}})
+            except ApiError as error:
+                if error.reason != "AlreadyExists":
+                    raise
+            self.admin.merge_patch(NODES, name, None, {"metadata": {"labels": {"dhcp": "yes"}}})
+            self.ready(name, is_ready=True)
+
+    def ready(self, node: str, *, is_ready: bool) -> None:
+        """Let a node become ready, or not."""
+        condition = {"type": "Ready", "status": str(is_ready), "lastHeartbeatTime": NOW, "lastTransitionTime": NOW}
+        self.admin.merge_patch(NODES, node, None, {"status": {"conditions": [condition]}}, subresource="status")
+
+    def pair(self, name: str = "p", **spec: Any) -> Json:  # noqa: ANN401  # any field of the spec
+        """Apply a pair on the first two nodes."""
+        full = {
+            "primary": {"nodeName": "n1", "interface": "eth1"},
+            "secondary": {"nodeName": "n2", "interface": "eth1"},
+            **spec,
+        }
+        return self._apply(PAIRS, name, full)
+
+    def pool(self, name: str = "lan", pair: str = "p", **spec: Any) -> Json:  # noqa: ANN401  # any field of the spec
+        """Apply a pool."""
+        full = {
+            "pairRef": {"name": pair},
+            "subnet": "10.9.0.0/24",
+            "ranges": [{"start": "10.9.0.100", "end": "10.9.0.199"}],
+            **spec,
+        }
+        return self._apply(POOLS, name, full)
+
+    def reservation(self, name: str, hardware: str, address: str, pair: str = "p") -> Json:
+        """Apply a reservation."""
+        spec = {"pairRef": {"name": pair}, "hardwareAddress": hardware, "address": address}
+        return self._apply(RESERVATIONS, name, spec)
+
+    def schedule(self) -> None:
+        """Bind pods that are not placed to the node that their affinity names, or the first that it allows."""
+        taken = {pod["spec"].get("nodeName") for pod in self.pods().values()}
+        for name, pod in self.pods().items():
+            if pod["spec"].get("nodeName"):
+                continue
+            node = next(each for each in NODE_NAMES if _allows(pod, each) and each not in taken)
+            taken.add(node)
+            path = PODS.path(self.namespace, name, "binding")
+            body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}, "target": {"name": node}}
+            self._transport.request("POST", path, body=body)
+            self.phase(name, "Running")
+
+    def phase(self, pod: str, phase: str) -> None:
+        """Let a pod enter a phase, as its kubelet says."""
+        self.admin.merge_patch(PODS, pod, self.namespace, {"status": {"phase": phase}}, subresource="status")
+
+    def sidecars(self) -> None:
+        """Report as sidecars do: addresses first, then the configuration; normal once both run theirs."""
+        servers = self.servers()
+        running = {name: _revision(server) for name, server in servers.items()}
+        linked = len(running) == len([each for each in running.values() if each])
+        for name, server in servers.items():
+            if name in self.pods():
+                self.report(name, server, running=running[name], state="Normal" if linked else "Recover")
+
+    def report(self, name: str, server: Json | None = None, **told: Any) -> None:  # noqa: ANN401  # any of what is listed
+        """Write a server's status as its sidecar would: ``running``, ``state``, ``rejected``, ``serving``."""
+        found = self.servers()[name] if server is None else server
+        pod = self.pods()[name]
+        running, state = told.get("running", ""), told.get("state", "Unknown")
+        node = pod["spec"].get("nodeName")
+        network = {"interface": "eth1", "linkUp": True, "address": f"{ADDRESSES[node]}/{PREFIX}"} if node else {}
+        status = {
+            "podUid": pod["metadata"]["uid"],
+            "network": network,
+            "config": {
+                "revision": running,
+                "rejected": told.get("rejected", ""),
+                "message": "line 7: semicolon expected" if told.get("rejected") else "",
+            },
+            "failover": {"state": state, "partnerState": told.get("partner", state)},
+            "serving": state == "Normal",
+            "daemon": {"running": bool(running)},
+            "conditions": told.get("conditions", []),
+            "pools": [
+                {"name": pool["name"], "addresses": 100, "active": 3, "free": 50, "backup": 47}
+                for pool in found["spec"].get("pools", [])
+            ],
+        }
+        body = {"metadata": {"name": name, "namespace": self.namespace}, "status": status}
+        self._sidecar.apply(SERVERS, body, subresource="status")
+
+    def text(self, server: str) -> str:
+        """Return the configuration that a server is told to run."""
+        names = self.servers()[server]["spec"]["config"]["configMaps"]
+        return "".join(self.admin.get(CONFIG_MAPS, name, self.namespace)["data"]["config"] for name in names)
+
+    def wanted(self) -> dict[str, str]:
+        """Return the revision that each server is told to run."""
+        return {name: _revision(server) for name, server in self.servers().items()}
+
+    def servers(self) -> dict[str, Json]:
+        """Return the DHCPServers by name."""
+        return self.all(SERVERS)
+
+    def pods(self) -> dict[str, Json]:
+        """Return the pods by name."""
+        return self.all(PODS)
+
+    def all(self, resource: Resource) -> dict[str, Json]:
+        """Return all objects of a kind by name."""
+        return {each["metadata"]["name"]: each for each in self.admin.list(resource, self.namespace).items}
+
+    def conditions(self, resource: Resource, name: str) -> dict[str, Mapping[str, str]]:
+        """Return an object's conditions by type."""
+        found = self.admin.get(resource, name, self.namespace)
+        return {each["type"]: each for each in found.get("status", {}).get("conditions", [])}
+
+    def _apply(self, resource: Resource, name: str, spec: Json) -> Json:
+        metadata = {"name": name, "namespace": self.namespace}
+        return self.admin.apply(resource, {"metadata": metadata, "spec": spec})
+
+
+def _revision(server: Json) -> str:
+    return str(server["spec"].get("config", {}).get("revision", ""))
+
+
+def _allows(pod: Json, node: str) -> bool:
+    affinity = pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    (term,) = affinity["nodeSelectorTerms"]
+    allowed = {"In": lambda values: node in values, "NotIn": lambda values: node not in values}
+    return all(allowed[field["operator"]](field["values"]) for field in term.get("matchFields", []))
