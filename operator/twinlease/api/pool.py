@@ -62,7 +62,12 @@ class LeaseTime(Model, frozen=True, kw_only=True):
         | UnsetType
     ) = UNSET
     minimum: (
-        Annotated[Duration, between("10s", "2160h"), described("The shortest that a client may ask for.")] | UnsetType
+        Annotated[
+            Duration,
+            between("10s", "2160h"),
+            described("The shortest that a client may ask for; left out: 5 minutes, or default if that is shorter."),
+        ]
+        | UnsetType
     ) = UNSET
 
 
