@@ -1,0 +1,102 @@
+"""Control over a session that the test plays."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from twinlease.engines.isc.control import IscControl
+from twinlease.engines.protocol import ControlError, FailoverStatus
+from twinlease.model.states import FailoverState
+
+ATTRIBUTES = {
+    "local-state": (3).to_bytes(4, "big"),
+    "partner-state": (254).to_bytes(4, "big"),
+    "local-stos": (1_795_276_891).to_bytes(4, "big"),
+    "partner-stos": (1_795_276_892).to_bytes(4, "big"),
+    "mclt": (1800).to_bytes(4, "big"),
+    "cur-unacked-updates": (7).to_bytes(4, "big"),
+    "name": b"lan",
+}
+
+
+class Dhcpd:
+    """Plays dhcpd: hands out sessions, and answers or fails."""
+
+    def __init__(self, answers: list[Mapping[str, bytes] | ControlError | None]) -> None:
+        self.answers = answers
+        self.asked: list[tuple[str, str]] = []
+        self.open = 0
+        self.connections = 0
+
+    def connect(self) -> "Dhcpd":
+        """Open a session."""
+        self.open += 1
+        self.connections += 1
+        return self
+
+    def lookup(self, kind: str, name: str) -> Mapping[str, bytes] | None:
+        """Play the next answer."""
+        self.asked.append((kind, name))
+        answer = self.answers.pop(0)
+        if isinstance(answer, ControlError):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        """End the session."""
+        self.open -= 1
+
+
+def test_one_lookup_tells_all() -> None:
+    dhcpd = Dhcpd([ATTRIBUTES])
+    assert IscControl(dhcpd.connect, "lan").failover() == FailoverStatus(
+        local=FailoverState.COMMUNICATIONS_INTERRUPTED,
+        partner=FailoverState.RECOVER_WAIT,
+        since=1_795_276_891,
+        partner_since=1_795_276_892,
+        mclt=1800,
+        unacked_updates=7,
+    )
+    assert dhcpd.asked == [("failover-state", "lan")]
+
+
+def test_nothing_is_opened_before_the_first_call_and_one_session_serves_many() -> None:
+    dhcpd = Dhcpd([ATTRIBUTES] * 3)
+    control = IscControl(dhcpd.connect, "lan")
+    assert dhcpd.connections == 0
+    for _ in range(3):
+        control.failover()
+    assert dhcpd.connections == 1
+    control.close()
+    assert dhcpd.open == 0
+
+
+def test_an_error_ends_the_session_and_the_next_call_makes_a_new_one() -> None:
+    dhcpd = Dhcpd([ATTRIBUTES, ControlError("lost"), ATTRIBUTES])
+    control = IscControl(dhcpd.connect, "lan")
+    control.failover()
+    with pytest.raises(ControlError, match="lost"):
+        control.failover()
+    assert dhcpd.open == 0
+    assert control.failover().mclt == 1800
+    assert dhcpd.connections == 2
+
+
+def test_a_server_without_the_relationship_is_an_error() -> None:
+    dhcpd = Dhcpd([None, ATTRIBUTES])
+    control = IscControl(dhcpd.connect, "lan")
+    with pytest.raises(ControlError, match="no failover peer 'lan'"):
+        control.failover()
+    assert control.failover().mclt == 1800
+    assert dhcpd.connections == 1  # the session is sound
+
+
+@pytest.mark.parametrize("missing", sorted(set(ATTRIBUTES) - {"name"}))
+def test_a_missing_attribute_is_an_error(missing: str) -> None:
+    attributes = {name: value for name, value in ATTRIBUTES.items() if name != missing}
+    with pytest.raises(ControlError, match=f"no {missing}"):
+        IscControl(Dhcpd([attributes]).connect, "lan").failover()
+
+
+def test_closing_what_was_never_opened_is_harmless() -> None:
+    IscControl(Dhcpd([]).connect, "lan").close()
