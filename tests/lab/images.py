@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shlex
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -27,6 +26,7 @@ _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 _CA_IN_BUILD = "/run/host-ca.crt"
 _APT_SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
 _BUILD_SECONDS = 1800.0
+_KEPT_ARCHIVES = 3
 # The host's own way to its package index, when it has one; handed into the build, never into the image.
 _PIP_SETTINGS = {
     "PIP_INDEX_URL": "index-url",
@@ -65,6 +65,8 @@ def project(context: Path = paths.REPOSITORY, name: str = PROJECT_IMAGE) -> Path
             if not archive.exists():
                 _ensure_base()
                 _build_project(context, name, archive)
+                for old in superseded(paths.cache_directory().glob("image-*.tar")):
+                    old.unlink()
     return archive
 
 
@@ -81,6 +83,11 @@ def project_key(context: Path, name: str = PROJECT_IMAGE) -> str:
             f"{file.relative_to(context)}\0{mode:o}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode()
         )
     return state.hexdigest()[:16]
+
+
+def superseded(archives: Iterable[Path]) -> list[Path]:
+    """Return the archives that are not among the latest few: every change of the project makes another one."""
+    return sorted(archives, key=lambda archive: archive.stat().st_mtime_ns, reverse=True)[_KEPT_ARCHIVES:]
 
 
 def copied_sources(dockerfile: str) -> list[str]:
@@ -222,10 +229,3 @@ def _building(lock: str) -> Iterator[None]:
             run(_buildah("umount", "--all"), check=False)
             run(_buildah("rm", "--all"), check=False)
             raise
-
-
-def forget() -> None:
-    """Remove buildah's storage from the cache (the finished archives stay)."""
-    with paths.locked("images", wait_seconds=_BUILD_SECONDS):
-        run(_buildah("umount", "--all"), check=False)
-        shutil.rmtree(_storage(), ignore_errors=True)

@@ -1,5 +1,6 @@
 """What the project's image is built from."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,13 @@ def test_the_key_follows_what_goes_in_and_nothing_else(context: Path) -> None:
     (context / "Dockerfile").write_text(DOCKERFILE + "USER 1\n")
     seen.add(images.project_key(context))
     assert len(seen) == 5
+
+
+def test_the_latest_archives_are_kept(tmp_path: Path) -> None:
+    for age in range(5):
+        (tmp_path / f"image-{age}.tar").touch()
+        os.utime(tmp_path / f"image-{age}.tar", (1000 - age, 1000 - age))
+    assert [file.name for file in images.superseded(tmp_path.iterdir())] == ["image-3.tar", "image-4.tar"]
 
 
 def test_pip_in_the_build_trusts_the_hosts_authorities_and_uses_its_index() -> None:
