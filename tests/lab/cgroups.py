@@ -35,11 +35,6 @@ class Cgroups:
     legacy: tuple[Hierarchy, ...]
 
     @property
-    def hybrid(self) -> bool:
-        """Say whether the controllers are those of version 1."""
-        return any(_V1_CONTROLLERS & set(each.options.split(",")) for each in self.legacy)
-
-    @property
     def all(self) -> tuple[Hierarchy, ...]:
         """Return every hierarchy."""
         return (*self.legacy, self.unified)

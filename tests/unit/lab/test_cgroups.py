@@ -18,14 +18,12 @@ proc /proc proc rw 0 0
 
 def test_hybrid_hosts_have_both_kinds() -> None:
     found = parse_mounts(HYBRID.strip().splitlines())
-    assert found.hybrid
     assert found.unified.mountpoint == Path("/sys/fs/cgroup/unified")
     assert [each.options for each in found.legacy] == ["cpu,cpuacct", "name=systemd"]
 
 
 def test_hosts_with_version_2_alone() -> None:
     found = parse_mounts(["cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid,nsdelegate 0 0"])
-    assert not found.hybrid
     assert [each.mountpoint for each in found.all] == [Path("/sys/fs/cgroup")]
 
 

@@ -62,6 +62,12 @@ def test_options_after_the_end_and_padding_are_ignored() -> None:
     assert (read.kind, read.server) == (Kind.ACK, None)
 
 
+def test_a_question_sent_to_the_clients_port_is_no_answer() -> None:
+    frame = bytearray(reply_frame(an_offer()))
+    frame[42] = 1
+    assert dhcp.parse_reply(bytes(frame)) is None
+
+
 def test_udhcpcs_words() -> None:
     lease = clients.udhcpc_lease("PATH=/bin\nip=10.250.0.100\nserverid=10.250.0.11\nlease=600\nrouter=10.250.0.1\n")
     assert lease == clients.Lease("10.250.0.100", "10.250.0.11", 600)

@@ -40,7 +40,8 @@ def test_files_are_found_below_directories_and_by_pattern(context: Path) -> None
 def test_the_key_follows_what_goes_in_and_nothing_else(context: Path) -> None:
     key = images.project_key(context)
     (context / "unrelated").write_text("changed")
-    (context / "operator/__pycache__/x.pyc").write_text("compiled")
+    (context / "operator/x.pyc").write_text("compiled")
+    (context / "operator/__pycache__/x").write_text("compiled")
     assert images.project_key(context) == key
     seen = {key, images.project_key(context, "another/name")}
     (context / "operator/x.py").write_text("changed")
