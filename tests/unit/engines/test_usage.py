@@ -31,7 +31,7 @@ def naive(data: bytes, pools: Mapping[str, tuple[AddressRange, ...]]) -> dict[st
         if match := re.fullmatch(r"lease (\S+) \{\n", text):
             address, state = match[1], None
         elif match := re.fullmatch(r"  binding state (\w+);\n", text):
-            state = match[1]
+            state = state or match[1]
         elif text == "}\n":
             if address and state:
                 last[address] = state
