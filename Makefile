@@ -59,7 +59,7 @@ test-unit: install ## Pure tests: seconds
 	$(PYTEST) tests/unit
 
 .PHONY: test-api
-test-api: install system-packages ## Against a real kube-apiserver
+test-api: lab-build ## Against a real kube-apiserver
 	$(PYTEST) tests/api
 
 .PHONY: test-net
@@ -67,28 +67,30 @@ test-net: install system-packages ## Real DHCP servers and clients in network na
 	$(PYTEST) tests/net
 
 .PHONY: test-e2e
-test-e2e: install system-packages ## On the lab: a real three-node cluster on this machine (root)
+test-e2e: lab-build ## On the lab: a real three-node cluster on this machine (root)
 	$(PYTEST) --timeout=900 tests/e2e
 
 .PHONY: test
 test: lint test-unit test-api test-net test-e2e ## All of them
 
 .PHONY: bench
-bench: install system-packages ## Measure (benchmarks/): time to serve, memory and CPU at rest, throughput beside a bare pair
+bench: lab-build ## Measure (benchmarks/): time to serve, memory and CPU at rest, throughput beside a bare pair
 	$(BIN)/python -m benchmarks
 
 # --- the lab ----------------------------------------------------------------------------------------------------------
-.PHONY: lab-up lab-down lab-image lab-env
-lab-up: install system-packages ## Start the lab (FORCE=1 removes leftovers first)
+.PHONY: lab-build lab-up lab-down lab-image lab-env
+lab-build: install system-packages ## Build what the lab is made of into the cache: Kubernetes, pause, the base image
+	$(LAB) build
+lab-up: lab-build ## Start the lab (FORCE=1 removes leftovers first)
 	$(LAB) up $(if $(FORCE),--force)
 lab-down: install ## Stop the lab and leave nothing behind
 	$(LAB) down
-lab-image: install system-packages ## Build the project's image and import it into the lab's nodes
+lab-image: install ## Build the project's image and import it into the lab's nodes
 	$(LAB) image
 lab-env: $(STAMP) ## Print shell exports for the running lab: eval "$$(make -s lab-env)"
 	@$(LAB) env
 
 .PHONY: demo demo-down
-demo: install system-packages ## A cluster, the operator, a pair, and a client that gets an address
+demo: lab-build ## A cluster, the operator, a pair, and a client that gets an address
 	$(BIN)/python -m tests.lab.demo
 demo-down: lab-down ## Stop what `make demo` started

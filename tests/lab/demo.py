@@ -4,7 +4,6 @@ What succeeds is left running for the user to play with (`make demo-down` takes 
 interrupted, takes the lab away itself.
 """
 
-import re
 import signal
 import sys
 import time
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from tests.lab import binaries, images, paths
+from tests.lab import binaries, clients, images, paths
 from tests.lab.cluster import Lab
 from tests.lab.model import CLIENTS
 
@@ -35,16 +34,6 @@ def step(what: str) -> Iterator[None]:
 def show(lab: Lab, *arguments: str) -> None:
     """Print a kubectl command and what it says."""
     sys.stdout.write(f"\n$ kubectl {' '.join(arguments)}\n{lab.kubectl(*arguments)}")
-
-
-def lease(lab: Lab) -> str:
-    """Let a real client get an address and return the line in which it says so."""
-    quit_when_bound = ["udhcpc", "-f", "-q", "-n", "-i", "eth0", "-t", "10", "-T", "1", "-s", "/bin/true"]
-    said = lab.exec_client([*quit_when_bound], CLIENTS[0].namespace, timeout=60)
-    lines = [line for line in said.splitlines() if re.search(r"lease of .* obtained", line)]
-    if not lines:
-        raise RuntimeError(f"the client got no address:\n{said}")
-    return lines[-1]
 
 
 def demo() -> None:
@@ -75,8 +64,8 @@ def play(lab: Lab, archive: Path) -> None:
         lab.kubectl("apply", "--filename", str(paths.REPOSITORY / "examples" / "pair.yaml"))
         lab.kubectl("wait", "--for=condition=Redundant", f"--timeout={_READY}", "dfp/lan", timeout=200)
     with step("Let udhcpc get an address on the serving LAN"):
-        said = lease(lab)
-    sys.stdout.write(f"    {said}\n")
+        lease = clients.udhcpc(CLIENTS[0].namespace)
+    sys.stdout.write(f"    {lease.address} from {lease.server}, for {lease.seconds} s\n")
     show(lab, "get", "dhcp", "-o", "wide")
     show(lab, "get", "pods", "-o", "wide")
     total = time.monotonic() - _STARTED
