@@ -122,7 +122,7 @@ def test_the_table_of_a_pair_shows_its_status_at_a_glance(server: ApiServer, api
         "servers": [{"name": "lan-primary", "role": "primary", "node": "n1"}, {"name": "lan-secondary", "node": "n2"}],
         "conditions": [
             {
-                "type": "Serving",
+                "type": "Available",
                 "status": "True",
                 "reason": "BothServe",
                 "message": "",

@@ -80,13 +80,13 @@ class Ledger(Struct, frozen=True, kw_only=True):
     Attributes:
         accepted: What counts.
         exposures: Sorted.
-        revision: Of the configuration published last; empty: none ever was.
+        revisions: Of the two configurations published last; empty: none ever were.
     """
 
     version: int = VERSION
     accepted: State = State()
     exposures: tuple[Exposure, ...] = ()
-    revision: str = ""
+    revisions: Mapping[Role, str] = {}
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
@@ -141,7 +141,7 @@ def observe(ledger: Ledger, running: Mapping[Role, str], now: int) -> Ledger:
             the present generation of its DHCPServer: else it may be about to start an older revision.
         now: Seconds since the epoch.
     """
-    confirmed = bool(ledger.revision) and all(running.get(role) == ledger.revision for role in Role)
+    confirmed = bool(ledger.revisions) and all(running.get(role) == ledger.revisions.get(role) for role in Role)
     left = []
     for each in ledger.exposures:
         if each.live or (each.until is None and not confirmed):
@@ -186,13 +186,13 @@ def serve(ledger: Ledger, name: str, endpoints: Mapping[Role, Endpoint]) -> Serv
     )
 
 
-def publish(ledger: Ledger, service: Service, revision: str) -> Ledger:
+def publish(ledger: Ledger, service: Service, revisions: Mapping[Role, str]) -> Ledger:
     """Return the ledger to be stored before a configuration goes to any server.
 
     Args:
         ledger: The one that the service was made from.
-        service: What the configuration holds.
-        revision: The configuration's.
+        service: What the two configurations hold.
+        revisions: Theirs.
     """
     wanted = _exposed(service)
     made: dict[_Key, Spans] = {(owner, lease, True, None): found for (owner, lease), found in wanted.items()}
@@ -201,7 +201,7 @@ def publish(ledger: Ledger, service: Service, revision: str) -> Ledger:
         key = (owner, lease, False, until)
         made[key] = spans.merge((*made.get(key, ()), *gone))
     exposures = (Exposure(first, last, *key) for key, found in made.items() for first, last in found)
-    return replace(ledger, exposures=tuple(sorted(exposures, key=_order)), revision=revision)
+    return replace(ledger, exposures=tuple(sorted(exposures, key=_order)), revisions=dict(revisions))
 
 
 def _order(each: Exposure) -> tuple[int, int, str, int, bool, int]:
