@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def server() -> Iterator[ApiServer]:
         running.kubectl("apply", "--server-side", "-f", str(CRDS))
         api = Rest(running.kubeconfig)
         for plural in KINDS:
-            until(f"{plural} are served", lambda plural=plural: _is_served(api, plural), timeout=30.0)
+            until(f"{plural} are served", partial(_is_served, api, plural), timeout=30.0)
         yield running
 
 

@@ -10,6 +10,7 @@ from tests.api.refused import CASES, IMMUTABLE, PAIR, PLURALS, POOL, RESERVATION
 from tests.lab.apiserver import ApiServer
 from tests.lab.rest import ApiError, Rest
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 KINDS = ("dhcpfailoverpairs", "dhcppools", "dhcpreservations", "dhcpservers")
 
 
@@ -135,3 +136,19 @@ def test_the_table_of_a_pair_shows_its_status_at_a_glance(server: ApiServer, api
     header, row = server.kubectl("get", "dfp", "-n", namespace).splitlines()
     assert header.split() == ["NAME", "STATE", "PRIMARY", "SECONDARY", "SERVING", "VALID", "FREE", "ACTIVE", "AGE"]
     assert row.split()[:7] == ["lan", "Normal", "n1", "True", "0", "155", row.split()[6]]
+
+
+def test_the_examples_are_accepted(server: ApiServer, api: Rest, namespace: str) -> None:
+    server.kubectl("apply", "--server-side", "--validate=strict", "-n", namespace, "-f", str(EXAMPLES))
+    spec = api.get(f"{collection(namespace, 'pair')}/lan")["spec"]
+    failover = {
+        "mclt": "30m",
+        "split": 128,
+        "maxResponseDelay": "30s",
+        "maxUnackedUpdates": 10,
+        "loadBalanceMaxSeconds": 3,
+    }
+    assert spec["failover"] == failover
+    assert [item["spec"]["address"] for item in api.get(collection(namespace, "reservation"))["items"]] == [
+        "10.250.0.50"
+    ]
