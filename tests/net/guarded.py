@@ -39,6 +39,7 @@ class Guard:
             made.mkdir(parents=True)
         self.engine.write_credentials(self.run_dir, SECRET)
         self.process: subprocess.Popen[bytes] | None = None
+        self.overrides: dict[str, str] = {}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -52,6 +53,7 @@ class Guard:
             "TWINLEASE_LEASE_DIR": str(self.lease_dir),
             "TWINLEASE_DHCPD": program("dhcpd"),
             "TWINLEASE_DHCPD_CHECK": program("dhcpd"),
+            **self.overrides,
         }
 
     def start(self, *command: str, stdout: int | None = None) -> None:
