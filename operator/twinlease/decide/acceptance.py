@@ -26,6 +26,9 @@ from twinlease.model.territory import Conflict, Pools, Reservations, Surrounding
 from twinlease.model.validate import pair_problems, pool_problems, reservation_problems
 
 S = TypeVar("S", bound=Struct)
+_ROUNDS = 8
+"""Far more than it takes: two where objects give way in a ring, one otherwise."""
+
 _MISSING = (Problem(path="spec", value="", allowed="be readable"),)
 
 
@@ -72,13 +75,27 @@ def accept(before: State, objects: Objects, surroundings: Surroundings) -> Verdi
 
     Calling it again with its own result and the same objects changes nothing.
     """
+    verdict = _once(before, objects, surroundings)
+    # Somebody may have been refused for the sake of one who in the end went elsewhere: then it fits the next time.
+    for _ in range(_ROUNDS):
+        again = verdict if not _refusals(verdict) else _once(verdict.state, objects, surroundings)
+        if again == verdict:
+            break
+        verdict = again
+    return verdict
+
+
+def _refusals(verdict: Verdict) -> bool:
+    return bool(verdict.pair or verdict.pools or verdict.reservations)
+
+
+def _once(before: State, objects: Objects, surroundings: Surroundings) -> Verdict:
     pair, pair_refused = _pair(before.pair, objects)
     kept = _unmoved(before, objects.reservations)
-    while True:
-        pools, reservations = _boards(before, objects, surroundings, kept)
-        if not (lost := _lost_to_routers(before, pools, reservations)):
-            break
+    pools, reservations = _boards(before, objects, surroundings, kept)
+    while lost := _lost_to_routers(before, pools, reservations):
         kept |= lost  # grows each time, so it ends
+        pools, reservations = _boards(before, objects, surroundings, kept)
     return Verdict(
         state=State(pair=pair, pools=pools.result(), reservations=reservations.result()),
         pair=pair_refused,
