@@ -138,6 +138,7 @@ class World:
         node = pod["spec"].get("nodeName")
         network = {"interface": "eth1", "linkUp": True, "address": f"{ADDRESSES[node]}/{PREFIX}"} if node else {}
         status = {
+            "observedGeneration": found["metadata"]["generation"],
             "podUid": pod["metadata"]["uid"],
             "network": network,
             "config": {

@@ -1,43 +1,85 @@
-"""The seam to validation and ledger: what of the users' objects counts."""
+"""From a snapshot to what counts of it: validation and ledger, wired to the objects of the cache."""
 
-from collections.abc import Callable, Mapping
+import base64
+from collections.abc import Mapping
+from ipaddress import IPv4Network
+from typing import Any, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from twinlease.api.pair import PairSpec
-from twinlease.controller.snapshot import Snapshot
-from twinlease.kube.protocol import POOLS, RESERVATIONS, Json
-from twinlease.model.build import build
+from twinlease.api.types import Model
+from twinlease.controller.manifests.common import Owner, metadata
+from twinlease.controller.network import seen
+from twinlease.controller.objects import Custom, Pool
+from twinlease.controller.snapshot import Snapshot, wish
+from twinlease.decide import acceptance, ledger, placement
+from twinlease.decide.ledger import Ledger, LedgerError, Served
+from twinlease.kube.protocol import PAIRS, POOLS, RESERVATIONS, Json
+from twinlease.model import conditions, placed
 from twinlease.model.decision import Problem
-from twinlease.model.service import Endpoint, Service
+from twinlease.model.objects import Candidate
+from twinlease.model.service import Endpoint
 from twinlease.model.states import Role
+from twinlease.model.territory import Foreign, Surroundings
 
 ObjectKey = tuple[str, str]
 """Kind and name of one of the pair's objects."""
+
+_KEY = "ledger"
+S = TypeVar("S", bound=Model)
 
 
 class Acceptance(Struct, frozen=True, kw_only=True):
     """What of the users' objects counts.
 
     Attributes:
-        spec: The pair's last accepted spec; None: there never was one.
+        stored: The ledger as it is stored; None: there is none yet.
+        ledger: As it should be, before anything new is published.
         problems: Of each refused object, why.
-        current: Objects that count with what they say now.
-        kept: Objects that count with what they said before.
-        subnets: Of all accepted pools, in CIDR notation.
-        service: Makes the service from both endpoints as their sidecars found them.
-        ledger: Body of the ledger's ConfigMap if it must be written before anything that follows from it.
-        wait: Seconds until time alone may change the verdict; None: never.
+        unreadable: Why the stored ledger cannot be read; nothing may be changed then.
+        version: Resource version of the stored ledger.
     """
 
-    spec: PairSpec | None
-    problems: Mapping[ObjectKey, tuple[Problem, ...]]
-    current: frozenset[ObjectKey]
-    kept: frozenset[ObjectKey]
-    subnets: tuple[str, ...]
-    service: Callable[[Mapping[Role, Endpoint]], Service | tuple[Problem, ...]]
-    ledger: Json | None = None
-    wait: float | None = None
+    stored: Ledger | None = None
+    ledger: Ledger = Ledger()
+    problems: Mapping[ObjectKey, tuple[Problem, ...]] = {}
+    unreadable: str = ""
+    version: str = ""
+
+    @property
+    def spec(self) -> PairSpec | None:
+        """The pair's last accepted spec; None: there never was one."""
+        return None if self.ledger.accepted.pair is None else self.ledger.accepted.pair.spec
+
+    @property
+    def subnets(self) -> tuple[str, ...]:
+        """Of all accepted pools, in CIDR notation."""
+        return tuple(sorted({each.spec.subnet for each in self.ledger.accepted.pools.values()}))
+
+    def served(self, pair: str, endpoints: Mapping[Role, Endpoint]) -> Served | None:
+        """Return what a configuration may hold now."""
+        return ledger.serve(self.ledger, pair, endpoints)
+
+    def counts(self, resource_kind: str, name: str, generation: int | None = None) -> bool:
+        """Tell whether an object counts; with ``generation``, whether that very generation does."""
+        state = self.ledger.accepted
+        found: acceptance.Accepted[Any] | None = state.pair
+        if resource_kind == POOLS.kind:
+            found = state.pools.get(name)
+        elif resource_kind == RESERVATIONS.kind:
+            found = state.reservations.get(name)
+        return found is not None and generation in (None, found.generation)
+
+    def to_store(self, owner: Owner, wanted: Ledger) -> Json | None:
+        """Return the ConfigMap to write so that a ledger is stored; None if it is."""
+        if wanted == self.stored:
+            return None
+        body = metadata(owner, owner.ledger)
+        if self.version:
+            body["resourceVersion"] = self.version
+        return {"metadata": body, "binaryData": {_KEY: base64.b64encode(ledger.encode(wanted)).decode()}}
 
 
 def judge(found: Snapshot, now: float) -> Acceptance:
@@ -47,21 +89,93 @@ def judge(found: Snapshot, now: float) -> Acceptance:
         found: What is known of the pair.
         now: Wall clock, seconds since the epoch.
     """
-    del now
-    pools = {each.meta.name: each.spec for each in found.pools if each.spec is not None}
-    reservations = {each.meta.name: each.spec for each in found.reservations if each.spec is not None}
-    spec = None if found.pair is None else found.pair.spec
-    current = {(POOLS.kind, name) for name in pools} | {(RESERVATIONS.kind, name) for name in reservations}
-
-    def service(endpoints: Mapping[Role, Endpoint]) -> Service:
-        assert spec is not None  # noqa: S101
-        return build(found.name, spec, pools, reservations, endpoints)
-
+    pair = found.pair
+    if pair is None:
+        return Acceptance()
+    owner = Owner(namespace=pair.meta.namespace, name=pair.meta.name, uid=pair.meta.uid)
+    held = found.ledger(owner)
+    stored, version = None, "" if held is None else held.meta.resource_version
+    if held is not None:
+        try:
+            stored = ledger.decode(base64.b64decode(held.body.get("binaryData", {}).get(_KEY, "")))
+        except (LedgerError, ValueError) as error:
+            return Acceptance(unreadable=str(error), version=version)
+    observed = ledger.observe(stored or Ledger(), _running(found), int(now))
+    verdict = acceptance.accept(observed.accepted, _objects(found, pair), _surroundings(found, pair.spec))
+    problems = {
+        (PAIRS.kind, pair.meta.name): verdict.pair,
+        **{(POOLS.kind, name): each for name, each in verdict.pools.items()},
+        **{(RESERVATIONS.kind, name): each for name, each in verdict.reservations.items()},
+    }
     return Acceptance(
-        spec=spec,
-        problems={},
-        current=frozenset(current),
-        kept=frozenset(),
-        subnets=tuple(sorted(each.subnet for each in pools.values())),
-        service=service,
+        stored=stored,
+        ledger=_with(observed, verdict.state),
+        problems={key: each for key, each in problems.items() if each},
+        version=version,
     )
+
+
+def _running(found: Snapshot) -> dict[Role, str]:
+    """Return what each server runs, of those that have reported for what they are told now."""
+    return {
+        role: server.status.config.revision
+        for role, server in found.servers.items()
+        if server.status.observed_generation == server.meta.generation
+    }
+
+
+def _with(observed: Ledger, state: acceptance.State) -> Ledger:
+    return msgspec.structs.replace(observed, accepted=state)
+
+
+def _objects(found: Snapshot, pair: Custom[PairSpec, Any]) -> acceptance.Objects:
+    against: list[Problem] = []
+    if pair.spec is not None:
+        wishes = {role: wish(pair, pair.spec, role, found.servers.get(role)) for role in Role}
+        places = [placement.place(wishes[role], wishes[role.other], found.claims) for role in Role]
+        against += [place.problem for place in places if place.problem is not None]
+        fresh = {role: each for role, each in found.servers.items() if found.fresh(role)}
+        against += placed.problems(pair.spec, seen(fresh))
+    return acceptance.Objects(
+        pair=_candidate(pair),
+        pair_problems=tuple(against),
+        pools=tuple(map(_candidate, found.pools)),
+        reservations=tuple(map(_candidate, found.reservations)),
+    )
+
+
+def _candidate(held: Custom[S, Any]) -> Candidate[S]:
+    found = held.meta
+    return Candidate(
+        name=found.name,
+        uid=found.uid,
+        generation=found.generation,
+        created=found.created,
+        spec=held.spec,
+        unreadable=held.problems,
+    )
+
+
+def _surroundings(found: Snapshot, spec: PairSpec | None) -> Surroundings:
+    if spec is None:
+        return Surroundings()
+    ours = [each for each in found.pools if _accepted(each)]
+    foreign = tuple(
+        Foreign(pair=each.pair, pool=each.meta.name, subnet=each.spec.subnet)
+        for each in found.foreign
+        if each.spec is not None and _accepted(each) and not any(_older(mine, each) for mine in ours)
+    )
+    return Surroundings(servers=placed.serving_addresses(spec, seen(found.servers)), foreign=foreign)
+
+
+def _accepted(pool: Pool) -> bool:
+    return conditions.holds(pool.status.conditions, "Valid")
+
+
+def _older(mine: Pool, theirs: Pool) -> bool:
+    """Tell whether two pools of two pairs claim the same subnet and ours was there first."""
+    if mine.spec is None or theirs.spec is None:
+        return False
+    if not IPv4Network(mine.spec.subnet).overlaps(IPv4Network(theirs.spec.subnet)):
+        return False
+    return (mine.meta.created, mine.pair, mine.meta.name) < (theirs.meta.created, theirs.pair, theirs.meta.name)

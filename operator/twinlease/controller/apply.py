@@ -12,6 +12,7 @@ from twinlease.controller.objects import Custom, Held, Raw, meta
 from twinlease.controller.steps import Apply, Create, Delete, Once, Step, Swap
 from twinlease.kube.client import CONFLICT, NOT_FOUND, Client
 from twinlease.kube.protocol import CLAIMS, CONFIG_MAPS, SERVERS, ApiError, Json, Resource
+from twinlease.log import kv
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Executor:
             return False
         if not self._may_write():
             raise NotLeadingError("another operator may lead by now")
-        _log.debug("write", extra={"step": type(step).__name__, "kind": step.resource.kind, "object": _name(step)})
+        _log.debug("write", extra=kv(step=type(step).__name__, kind=step.resource.kind, object=_name(step)))
         match step:
             case Create():
                 return self._create(step.resource, step.body)

@@ -17,6 +17,7 @@ from twinlease.kube.protocol import EVENTS, PAIRS, RESERVATIONS, Json, Resource
 _REPORTER = "twinlease.io/operator"
 _MAX_NOTE = 1000
 _WARNINGS = frozenset({("Valid", "False"), ("Available", "False"), ("Redundant", "False")})
+_QUIET = frozenset({"ComingUp"})
 _WARNING_REASONS = frozenset({"Rejected", "LinkChanged", "Refused", "Unreadable"})
 
 
@@ -64,11 +65,15 @@ class Announcer(Struct, frozen=True, kw_only=True):
 
 
 def _bad(condition: Condition) -> bool:
+    if condition.reason in _QUIET:
+        return False
     return (condition.type, condition.status) in _WARNINGS or condition.reason in _WARNING_REASONS
 
 
 def _expected(resource: Resource, condition: Condition, before: Condition | None) -> bool:
     """Tell whether nobody wants an Event: a thousand reservations that work as they should would drown the rest."""
+    if condition.reason in _QUIET:
+        return True
     return resource != PAIRS and not _bad(condition) and (before is None or resource == RESERVATIONS)
 
 

@@ -21,6 +21,7 @@ from twinlease.controller.snapshot import Snapshot
 from twinlease.controller.workqueue import WorkQueue
 from twinlease.kube.client import Client
 from twinlease.kube.protocol import NODES, PAIRS, ApiError, Json, Resource
+from twinlease.log import kv
 
 _log = logging.getLogger(__name__)
 
@@ -179,7 +180,7 @@ class Controller:
             return
         except Exception:  # noqa: BLE001  # the thread's last resort
             # A fault of ours in one pair must not stop the others; the traceback is for us, never for what users type.
-            _log.exception("reconciliation failed", extra={"namespace": key[0], "pair": key[1]})
+            _log.exception("reconciliation failed", extra=kv(namespace=key[0], pair=key[1]))
             self._retry(key, "internal error")
             return
         self._failures.pop(key, None)
@@ -192,9 +193,7 @@ class Controller:
         failures = self._failures.get(key, 0) + 1
         self._failures[key] = failures
         delay = min(_LONGEST_BACKOFF, 0.5 * 2.0 ** min(failures, 10)) * (1 + 0.2 * random.random())  # noqa: S311  # jitter
-        _log.warning(
-            "will retry", extra={"namespace": key[0], "pair": key[1], "seconds": round(delay, 1), "error": why}
-        )
+        _log.warning("will retry", extra=kv(namespace=key[0], pair=key[1], seconds=round(delay, 1), error=why))
         self._queue.add(key, delay)
 
     def _resync_for_ever(self) -> None:
@@ -205,7 +204,7 @@ class Controller:
             try:
                 self.resync()
             except ApiError as error:
-                _log.warning("listing failed", extra={"error": str(error)})
+                _log.warning("listing failed", extra=kv(error=str(error)))
                 delay = min(10.0, self._settings.resync)
 
     def _wake(self, resource: Resource, held: Held | None, body: Json) -> None:

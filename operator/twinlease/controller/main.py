@@ -17,6 +17,7 @@ from twinlease.kube import official
 from twinlease.kube.client import Client
 from twinlease.kube.elector import Elector
 from twinlease.kube.protocol import ApiError
+from twinlease.log import kv
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def run(argv: list[str]) -> int:
     except ApiError as error:
         sys.stderr.write(f"twinlease operator: {error}\n")
         return 1
-    log.setup(flags.log_level)
+    log.configure(level=logging.getLevelNamesMapping()[flags.log_level.upper()])
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -60,7 +61,7 @@ class Operator:
 
     def run(self) -> None:
         """Stand for election and lead until stopped."""
-        _log.info("started", extra={"version": __version__, "identity": self._flags.identity})
+        _log.info("started", extra=kv(version=__version__, identity=self._flags.identity))
         over = threading.Event()
         election = threading.Thread(
             target=self._elector.run, args=(over,), kwargs={"started": self._leading.set, "lost": _lost}, daemon=True
@@ -71,7 +72,7 @@ class Operator:
                 over.set()
                 election.join(timeout=10)
                 return
-        _log.info("leading", extra={"lease": f"{self._flags.lease_namespace}/{self._flags.lease_name}"})
+        _log.info("leading", extra=kv(lease=f"{self._flags.lease_namespace}/{self._flags.lease_name}"))
         self._lead()
         over.set()
         election.join(timeout=10)
@@ -97,7 +98,7 @@ class Operator:
             return
         watcher.start()
         controller.start()
-        _log.info("reconciling", extra={"pairs": len(controller.pairs())})
+        _log.info("reconciling", extra=kv(pairs=len(controller.pairs())))
         self._stop.wait()
         watcher.stop()
         controller.stop()
@@ -108,7 +109,7 @@ class Operator:
             try:
                 controller.resync()
             except ApiError as error:
-                _log.warning("listing failed", extra={"error": str(error), "hint": "are the CRDs applied?"})
+                _log.warning("listing failed", extra=kv(error=str(error), hint="are the CRDs applied?"))
                 self._stop.wait(_LISTING_RETRY_SECONDS)
             else:
                 return True
@@ -122,7 +123,7 @@ def _lost() -> Never:
 
 
 def _watch_failed(error: BaseException | None) -> Never:
-    _log.error("the watch ended", extra={"error": repr(error)})
+    _log.error("the watch ended", extra=kv(error=repr(error)))
     _exit(_EXIT_FAILED)
 
 

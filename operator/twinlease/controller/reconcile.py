@@ -19,16 +19,21 @@ from twinlease.controller.objects import ANNOTATION_TEMPLATE, LABEL_SERVER, Pair
 from twinlease.controller.serverspec import Bundle
 from twinlease.controller.snapshot import Snapshot, wish
 from twinlease.controller.steps import Apply, Create, Delete, Once, Step, Swap
-from twinlease.decide import placement, rollout
+from twinlease.decide import ledger, placement, rollout
+from twinlease.decide.ledger import Ledger, Served
 from twinlease.decide.placement import Placement
 from twinlease.decide.rollout import ServerView
 from twinlease.kube import protocol
-from twinlease.model.decision import Decision, Problem
+from twinlease.model.decision import Decision
 from twinlease.model.service import Service
 from twinlease.model.states import Role
 
 _SECRET_RETRY_SECONDS = 20.0
 _ENDED = frozenset({"Failed", "Succeeded"})
+
+_INVALID = Decision(
+    action=rollout.Action.WAIT, reason="Invalid", message="No specification of this pair has been accepted yet"
+)
 
 Render = Callable[[Service, Role], str]
 
@@ -53,16 +58,14 @@ class Facts(Struct, frozen=True, kw_only=True):
     """What was found out on the way, for the status.
 
     Attributes:
-        problems: Of the pair, found beyond its validation.
         decision: What goes on, and why.
         targets: Revision that each server should run; empty until both have reported their addresses.
-        service: What the targets were rendered from.
+        served: What the targets were rendered from.
     """
 
-    problems: tuple[Problem, ...] = ()
     decision: Decision
     targets: Mapping[Role, str] = {}
-    service: Service | None = None
+    served: Served | None = None
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -87,9 +90,14 @@ class _Case(Struct, frozen=True, kw_only=True):
 class _Target(Struct, frozen=True, kw_only=True):
     """What both servers should run."""
 
-    service: Service
+    served: Served
     revisions: Mapping[Role, config.Revision]
     link: str
+
+    @property
+    def names(self) -> dict[Role, str]:
+        """Return the two revisions."""
+        return {role: each.revision for role, each in self.revisions.items()}
 
 
 def plan(snapshot: Snapshot, accepted: Acceptance, environment: Environment) -> Plan:
@@ -97,18 +105,13 @@ def plan(snapshot: Snapshot, accepted: Acceptance, environment: Environment) -> 
     pair, spec = snapshot.pair, accepted.spec
     if pair is None or pair.meta.deleting:
         return _idle("Deleting", "The pair is being deleted")
-    recording = () if accepted.ledger is None else (Swap(resource=protocol.CONFIG_MAPS, body=accepted.ledger),)
-    if spec is None:
-        return _idle("Invalid", "No spec of this pair has been accepted yet", recording, accepted.wait)
-    if spec.paused or (pair.spec is not None and pair.spec.paused):
-        return _idle("Paused", "spec.paused is true: nothing is changed about the servers", recording)
-    for held in (*snapshot.servers.values(), *snapshot.pods.values()):
-        if pair.meta.uid not in held.meta.owners:
-            message = f"{held.meta.name} belongs to an earlier pair of this name and has not been removed yet"
-            return _idle("WaitingForDeletion", message, recording)
-    for server in snapshot.servers.values():
-        if server.spec is None:
-            return _idle("Unreadable", f"DHCPServer {server.meta.name} cannot be read: {server.problems}", recording)
+    if accepted.unreadable:
+        return _idle("LedgerUnreadable", f"Nothing is changed: {accepted.unreadable}")
+    wait = _held_for(accepted, environment.now)
+    obstacle = _INVALID if spec is None else _obstacle(snapshot, pair, spec)
+    if spec is None or obstacle is not None:
+        steps = _recording(_owner(pair), accepted, accepted.ledger)
+        return Plan(steps=steps, facts=Facts(decision=obstacle or _INVALID), again=wait)
     wishes = {role: wish(pair, spec, role, snapshot.servers.get(role)) for role in Role}
     case = _Case(
         snapshot=snapshot,
@@ -118,10 +121,31 @@ def plan(snapshot: Snapshot, accepted: Acceptance, environment: Environment) -> 
         environment=environment,
         placements={role: placement.place(wishes[role], wishes[role.other], snapshot.claims) for role in Role},
     )
-    return _plan(case, recording)
+    return _plan(case, wait)
 
 
-def _plan(case: _Case, recording: tuple[Step, ...]) -> Plan:
+def _obstacle(snapshot: Snapshot, pair: Pair, spec: PairSpec) -> Decision | None:
+    """Return why nothing may be done to this pair's objects now."""
+    reason, message = "", ""
+    if spec.paused or (pair.spec is not None and pair.spec.paused):
+        reason, message = "Paused", "spec.paused is true: nothing is changed about the servers"
+    for held in (*snapshot.servers.values(), *snapshot.pods.values()):
+        if pair.meta.uid not in held.meta.owners:
+            reason = "WaitingForDeletion"
+            message = f"{held.meta.name} belongs to an earlier pair of this name and has not been removed yet"
+    for server in snapshot.servers.values():
+        if server.spec is None:
+            reason, message = "Unreadable", f"DHCPServer {server.meta.name} cannot be read"
+    return Decision(action=rollout.Action.WAIT, reason=reason, message=message) if reason else None
+
+
+def _held_for(accepted: Acceptance, now: float) -> float | None:
+    """Return in how many seconds an address becomes free by time alone."""
+    end = ledger.wake(accepted.ledger)
+    return None if end is None else max(1.0, end - now + 1)
+
+
+def _plan(case: _Case, wait: float | None) -> Plan:
     target = _target(case)
     if isinstance(target, Decision):
         decision, views, bundles = target, {}, {}
@@ -135,12 +159,15 @@ def _plan(case: _Case, recording: tuple[Step, ...]) -> Plan:
             ),
         )
         bundles = {role: _bundle(case, role, target) for role in rollout.Action(decision.action).roles}
+    wanted = case.accepted.ledger
+    if bundles and not isinstance(target, Decision) and wanted.revisions != target.names:
+        wanted = ledger.publish(wanted, target.served.service, target.names)
     pods = [_pod(case, role) for role in Role]
     if views and decision.action == rollout.Action.NOTHING:
         decision, replaced = _replacements(case, views, decision)
         pods.append(replaced)
     steps = [
-        *recording,
+        *_recording(case.owner, case.accepted, wanted),
         *_identities(case, bundles),
         *(step for role in bundles if not isinstance(target, Decision) for step in _chunks(case, role, target)),
         *(_server(case, role, bundles.get(role)) for role in Role),
@@ -149,18 +176,21 @@ def _plan(case: _Case, recording: tuple[Step, ...]) -> Plan:
         *_unused(case, bundles),
     ]
     facts = Facts(
-        problems=tuple(each.problem for each in case.placements.values() if each.problem is not None),
         decision=decision,
-        targets={} if isinstance(target, Decision) else {r: each.revision for r, each in target.revisions.items()},
-        service=None if isinstance(target, Decision) else target.service,
+        targets={} if isinstance(target, Decision) else target.names,
+        served=None if isinstance(target, Decision) else target.served,
     )
-    waits = [case.accepted.wait, _SECRET_RETRY_SECONDS if _starting(case.snapshot) else None]
-    return Plan(steps=tuple(steps), facts=facts, again=min((wait for wait in waits if wait is not None), default=None))
+    waits = [wait, _SECRET_RETRY_SECONDS if _starting(case.snapshot) else None]
+    return Plan(steps=tuple(steps), facts=facts, again=min((each for each in waits if each is not None), default=None))
 
 
-def _idle(reason: str, message: str, steps: tuple[Step, ...] = (), again: float | None = None) -> Plan:
-    decision = Decision(action=rollout.Action.WAIT, reason=reason, message=message)
-    return Plan(steps=steps, facts=Facts(decision=decision), again=again)
+def _idle(reason: str, message: str) -> Plan:
+    return Plan(steps=(), facts=Facts(decision=Decision(action=rollout.Action.WAIT, reason=reason, message=message)))
+
+
+def _recording(owner: Owner, accepted: Acceptance, wanted: Ledger) -> tuple[Step, ...]:
+    body = accepted.to_store(owner, wanted)
+    return () if body is None else (Swap(resource=protocol.CONFIG_MAPS, body=body),)
 
 
 def _owner(pair: Pair) -> Owner:
@@ -177,13 +207,12 @@ def _target(case: _Case) -> _Target | Decision:
     found = endpoints(case.spec, case.snapshot.servers)
     if isinstance(found, Decision):
         return found
-    service = case.accepted.service(found)
-    if not isinstance(service, Service):
-        message = "; ".join(map(str, service))
-        return Decision(action=rollout.Action.WAIT, reason="Invalid", message=message)
-    texts = {role: case.environment.render(service, role) for role in Role}
+    served = case.accepted.served(case.owner.name, found)
+    if served is None:
+        return Decision(action=rollout.Action.WAIT, reason="Invalid", message="Nothing has been accepted yet")
+    texts = {role: case.environment.render(served.service, role) for role in Role}
     return _Target(
-        service=service,
+        served=served,
         revisions={role: config.revision(text) for role, text in texts.items()},
         link=link(found),
     )
@@ -210,7 +239,7 @@ def _view(case: _Case, role: Role, target: str) -> ServerView:
 
 def _bundle(case: _Case, role: Role, target: _Target) -> Bundle:
     return serverspec.bundle(
-        target.service,
+        target.served.service,
         target.revisions[role].revision,
         target.revisions[role].names(case.owner.server(role)),
         target.link,

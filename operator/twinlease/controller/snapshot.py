@@ -25,6 +25,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
         config_maps: All of the pair's.
         nodes: Those on which the pair's servers are placed, if they exist.
         claims: Of the other pairs' servers to nodes.
+        foreign: Pools of other pairs of the namespace.
     """
 
     namespace: str
@@ -37,6 +38,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     config_maps: tuple[Held, ...] = ()
     nodes: Mapping[str, Node] = {}
     claims: tuple[Claim, ...] = ()
+    foreign: tuple[Pool, ...] = ()
 
     def ledger(self, owner: Owner) -> Raw | None:
         """Return the pair's ledger, if there is one."""
@@ -81,6 +83,11 @@ def take(cache: Cache, key: PairKey) -> Snapshot:
             config_maps=tuple(cache.of_pair(protocol.CONFIG_MAPS, key)),
             nodes=nodes,
             claims=tuple(_claims(cache, key)),
+            foreign=tuple(
+                each
+                for each in cast("list[Pool]", cache.all(protocol.POOLS))
+                if each.meta.namespace == namespace and each.pair != name
+            ),
         )
 
 

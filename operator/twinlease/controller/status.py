@@ -3,11 +3,11 @@
 All types of condition are there from first sight; those that nobody can know yet are Unknown.
 """
 
+import datetime as dt
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from ipaddress import IPv4Address
-
-from msgspec import Struct
+from typing import Any
 
 from twinlease.api.pair import PairServer, PairStatus
 from twinlease.api.pool import PoolStatus
@@ -15,68 +15,27 @@ from twinlease.api.reservation import ReservationStatus
 from twinlease.api.server import PoolUsage
 from twinlease.api.types import Condition
 from twinlease.controller.acceptance import Acceptance
-from twinlease.controller.network import seen
-from twinlease.controller.objects import Pair, Pool, Reservation
+from twinlease.controller.objects import Custom, Pair, Pool, Reservation
 from twinlease.controller.reconcile import Facts
+from twinlease.controller.serverspec import established
 from twinlease.controller.snapshot import Snapshot
+from twinlease.decide.ledger import Waiting
 from twinlease.decide.rollout import Action
-from twinlease.kube.protocol import PAIRS, POOLS, RESERVATIONS
-from twinlease.model import placed
+from twinlease.kube.protocol import PAIRS, POOLS, RESERVATIONS, Resource
+from twinlease.model import conditions
+from twinlease.model.conditions import FALSE, TRUE, UNKNOWN, Verdict
 from twinlease.model.decision import Problem
+from twinlease.model.service import Pool as ServedPool
 from twinlease.model.states import FailoverState, Role
 
-VALID = "Valid"
-AVAILABLE = "Available"
-REDUNDANT = "Redundant"
-PROGRESSING = "Progressing"
-PROGRAMMED = "Programmed"
+VALID, AVAILABLE, REDUNDANT, PROGRESSING = conditions.PAIR
+_, PROGRAMMED = conditions.POOL
 
-TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
+COMING_UP = "ComingUp"
+"""Reason of what is not so yet because the pair has never been in service."""
 
-_STOPPED = frozenset({"Rejected", "LinkChanged", "Invalid", "Paused"})
+_STOPPED = frozenset({"Rejected", "LinkChanged", "Invalid", "Paused", "LedgerUnreadable"})
 _MAX_MESSAGE = 2000
-
-
-class Verdict(Struct, frozen=True, kw_only=True):
-    """A condition before it has met the one that is there."""
-
-    type: str
-    status: str
-    reason: str
-    message: str
-
-
-def _verdict(kind: str, status: str, reason: str, message: str) -> Verdict:
-    return Verdict(type=kind, status=status, reason=reason, message=message[:_MAX_MESSAGE])
-
-
-def conditions(
-    observed: Iterable[Condition], verdicts: Iterable[Verdict], generation: int, now: str
-) -> tuple[Condition, ...]:
-    """Return conditions whose transition time moves only when the status does.
-
-    Args:
-        observed: Those that are there.
-        verdicts: What holds now.
-        generation: ``metadata.generation`` of the object that was judged.
-        now: RFC 3339.
-    """
-    known = {each.type: each for each in observed}
-    built = []
-    for each in verdicts:
-        before = known.get(each.type)
-        unchanged = before is not None and before.status == each.status
-        built.append(
-            Condition(
-                type=each.type,
-                status=each.status,
-                reason=each.reason,
-                message=each.message,
-                observed_generation=generation,
-                last_transition_time=before.last_transition_time if before is not None and unchanged else now,
-            )
-        )
-    return tuple(built)
 
 
 class Reporter:
@@ -100,7 +59,7 @@ class Reporter:
 
     def pair(self, pair: Pair) -> PairStatus:
         """Return the pair's status."""
-        verdicts = [self._pair_valid(pair), self._available(), self._redundant(), self._progressing()]
+        verdicts = [self._valid(PAIRS, pair), self._available(), self._redundant(), self._progressing()]
         states = {role: self._snapshot.state(role)[0] for role in Role}
         primary, secondary = states[Role.PRIMARY], states[Role.SECONDARY]
         targets = self._facts.targets
@@ -109,7 +68,7 @@ class Reporter:
         return PairStatus(
             observed_generation=pair.meta.generation,
             state=str(primary) if primary == secondary else f"{primary}/{secondary}",
-            conditions=conditions(pair.status.conditions, verdicts, pair.meta.generation, self._now),
+            conditions=self._merged(pair, conditions.PAIR, verdicts),
             servers=tuple(self._server(role) for role in Role if role in self._snapshot.servers),
             config=digest[:12],
             pools=len(self._snapshot.pools),
@@ -121,15 +80,11 @@ class Reporter:
 
     def pool(self, pool: Pool) -> PoolStatus:
         """Return a pool's status."""
-        key = (POOLS.kind, pool.meta.name)
-        verdicts = [
-            self._valid(key, pool.problems),
-            self._programmed(key, pool.status.conditions, pool.meta.generation),
-        ]
+        verdicts = [self._valid(POOLS, pool), self._programmed(POOLS, pool)]
         usage = self._usage.get(pool.meta.name, PoolUsage(name=pool.meta.name))
         return PoolStatus(
             observed_generation=pool.meta.generation,
-            conditions=conditions(pool.status.conditions, verdicts, pool.meta.generation, self._now),
+            conditions=self._merged(pool, conditions.POOL, verdicts),
             addresses=self._addresses(pool),
             active=usage.active,
             free=usage.free,
@@ -140,55 +95,55 @@ class Reporter:
 
     def reservation(self, reservation: Reservation) -> ReservationStatus:
         """Return a reservation's status."""
-        key = (RESERVATIONS.kind, reservation.meta.name)
-        observed, generation = reservation.status.conditions, reservation.meta.generation
-        verdicts = [self._valid(key, reservation.problems), self._programmed(key, observed, generation)]
+        verdicts = [self._valid(RESERVATIONS, reservation), self._programmed(RESERVATIONS, reservation)]
         return ReservationStatus(
-            observed_generation=generation,
-            conditions=conditions(observed, verdicts, generation, self._now),
+            observed_generation=reservation.meta.generation,
+            conditions=self._merged(reservation, conditions.RESERVATION, verdicts),
             pool=self._pool_of(reservation),
         )
 
-    def _pair_valid(self, pair: Pair) -> Verdict:
-        spec = self._accepted.spec
-        found = list(self._facts.problems)
-        if spec is not None:
-            fresh = {role: server for role, server in self._snapshot.servers.items() if self._snapshot.fresh(role)}
-            found += placed.problems(spec, seen(fresh))
-        return self._valid((PAIRS.kind, pair.meta.name), pair.problems, found)
+    def _merged(
+        self, about: Custom[Any, Any], types: tuple[str, ...], verdicts: list[Verdict]
+    ) -> tuple[Condition, ...]:
+        merged = conditions.merge(
+            about.status.conditions, verdicts, types=types, generation=about.meta.generation, now=self._now
+        )
+        return tuple(each for each in merged if each.type in types)  # apply leaves those of others alone
 
-    def _valid(self, key: tuple[str, str], unreadable: tuple[Problem, ...], more: Iterable[Problem] = ()) -> Verdict:
+    def _valid(self, resource: Resource, about: Custom[Any, Any]) -> Verdict:
         if self._snapshot.pair is None:
-            wrong = Problem(path="spec.pairRef.name", value=self._snapshot.name, allowed="name a DHCPFailoverPair")
-            return _verdict(VALID, FALSE, "UnknownPair", f"{wrong} of this namespace")
-        problems = dict.fromkeys([*unreadable, *self._accepted.problems.get(key, ()), *more])
-        if problems:
-            kept = "" if key in self._accepted.current else self._last_good(key)
-            return _verdict(VALID, FALSE, "InvalidSpec", "; ".join(map(str, problems)) + kept)
-        return _verdict(VALID, TRUE, "Accepted", "")
-
-    def _last_good(self, key: tuple[str, str]) -> str:
-        return ". What was last accepted goes on" if key in self._accepted.kept else ""
+            wrong = Problem(
+                path="spec.pairRef.name", value=self._snapshot.name, allowed="name a DHCPFailoverPair of this namespace"
+            )
+            return _verdict(VALID, FALSE, "UnknownPair", str(wrong))
+        if self._accepted.unreadable:
+            return _verdict(VALID, UNKNOWN, "LedgerUnreadable", self._accepted.unreadable)
+        kind, name = resource.kind, about.meta.name
+        problems = self._accepted.problems.get((kind, name), about.problems)
+        if not problems:
+            return _verdict(VALID, TRUE, "Accepted", "")
+        goes_on = ". What was last accepted goes on" if self._accepted.counts(kind, name) else ""
+        return _verdict(VALID, FALSE, "InvalidSpec", "; ".join(map(str, problems)) + goes_on)
 
     def _available(self) -> Verdict:
-        fresh = [role for role in Role if self._snapshot.fresh(role)]
-        if not fresh:
-            reported = any(server.status.pod_uid for server in self._snapshot.servers.values())
-            message = "No fresh report of any server"
-            return _verdict(AVAILABLE, FALSE if reported else UNKNOWN, "NoReport", message)
-        serving = [role for role in fresh if self._snapshot.servers[role].status.serving]
+        serving = [
+            server.meta.name
+            for role, server in self._snapshot.servers.items()
+            if self._snapshot.fresh(role) and server.status.serving
+        ]
         if serving:
-            who = " and ".join(f"{self._snapshot.servers[role].meta.name}" for role in serving)
-            return _verdict(AVAILABLE, TRUE, "Serving", f"Answering clients: {who}")
-        return _verdict(AVAILABLE, FALSE, "NotServing", f"No server answers: {self._states()}")
+            return _verdict(AVAILABLE, TRUE, "Serving", f"Answering clients: {' and '.join(serving)}")
+        if not established(self._snapshot):
+            return _verdict(AVAILABLE, FALSE, COMING_UP, f"The pair has not served yet: {self._states()}")
+        reason = "NotServing" if any(map(self._snapshot.fresh, Role)) else "NoReport"
+        return _verdict(AVAILABLE, FALSE, reason, f"No server is known to answer: {self._states()}")
 
     def _redundant(self) -> Verdict:
-        if not any(server.status.pod_uid for server in self._snapshot.servers.values()):
-            return _verdict(REDUNDANT, UNKNOWN, "NoReport", "No server has reported yet")
         normal = (FailoverState.NORMAL, FailoverState.NORMAL)
         if all(self._snapshot.state(role) == normal for role in Role):
             return _verdict(REDUNDANT, TRUE, "Normal", "Both servers are normal and share their leases")
-        return _verdict(REDUNDANT, FALSE, "NotNormal", self._states())
+        reason = "NotNormal" if established(self._snapshot) else COMING_UP
+        return _verdict(REDUNDANT, FALSE, reason, self._states())
 
     def _progressing(self) -> Verdict:
         if self._failure:
@@ -204,16 +159,20 @@ class Reporter:
         busy = decision.action != Action.NOTHING and decision.reason not in _STOPPED
         return _verdict(PROGRESSING, TRUE if busy else FALSE, decision.reason, ". ".join([decision.message, *waiting]))
 
-    def _programmed(self, key: tuple[str, str], observed: Iterable[Condition], generation: int) -> Verdict:
+    def _programmed(self, resource: Resource, about: Custom[Any, Any]) -> Verdict:
         """Both servers run a revision that holds this generation; once true it stays true for the generation."""
-        for each in observed:
-            if each.type == PROGRAMMED and each.status == "True" and each.observed_generation == generation:
-                return _verdict(PROGRAMMED, TRUE, each.reason, each.message)
-        targets, servers = self._facts.targets, self._snapshot.servers
-        if key not in self._accepted.current:
+        name, generation = about.meta.name, about.meta.generation
+        old = conditions.get(about.status.conditions, PROGRAMMED)
+        if old is not None and old.status == TRUE and old.observed_generation == generation:
+            return _verdict(PROGRAMMED, TRUE, old.reason, old.message)
+        if not self._accepted.counts(resource.kind, name, generation):
             return _verdict(PROGRAMMED, FALSE, "NotAccepted", "This generation is not part of any configuration")
-        if not targets:
-            return _verdict(PROGRAMMED, UNKNOWN, self._facts.decision.reason, self._facts.decision.message)
+        served, decision = self._facts.served, self._facts.decision
+        if served is None:
+            return _verdict(PROGRAMMED, UNKNOWN, decision.reason, decision.message)
+        if resource == RESERVATIONS and name in served.waiting:
+            return _verdict(PROGRAMMED, FALSE, "AddressHeld", _held(served.waiting[name]))
+        targets, servers = self._facts.targets, self._snapshot.servers
         lagging = [role for role in Role if servers[role].status.config.revision != targets[role]]
         if lagging:
             return _verdict(PROGRAMMED, FALSE, "Pending", f"Not yet run by: {', '.join(lagging)}")
@@ -248,14 +207,28 @@ class Reporter:
         return {}
 
     def _addresses(self, pool: Pool) -> int:
-        for each in self._facts.service.pools if self._facts.service is not None else ():
+        for each in self._pools():
             if each.name == pool.meta.name:
                 return sum(map(len, each.ranges))
         return pool.status.addresses
+
+    def _pools(self) -> tuple[ServedPool, ...]:
+        return () if self._facts.served is None else self._facts.served.service.pools
 
     def _pool_of(self, reservation: Reservation) -> str:
         if reservation.spec is None:
             return ""
         address = IPv4Address(reservation.spec.address)
-        pools = self._facts.service.pools if self._facts.service is not None else ()
+        pools = self._pools()
         return next((each.name for each in pools if address in each.subnet), reservation.status.pool)
+
+
+def _verdict(kind: str, status: str, reason: str, message: str) -> Verdict:
+    return Verdict(type=kind, status=status, reason=reason, message=message[:_MAX_MESSAGE])
+
+
+def _held(waiting: Waiting) -> str:
+    if waiting.until is None:
+        return "Somebody may hold the address until both servers run a configuration without its old owner"
+    until = dt.datetime.fromtimestamp(waiting.until, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"Somebody may hold the address until {until}: leases given under the former configuration end then"

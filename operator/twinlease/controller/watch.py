@@ -146,6 +146,8 @@ def _settings() -> kopf.OperatorSettings:
     for resource in LABELLED:
         settings.watching.label_selectors[resource.group, resource.version, resource.plural] = _SELECTOR
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    # It warns that it leaves signals alone outside the main thread, which is what we want of it.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
     return settings
 
 
@@ -158,7 +160,8 @@ def _connection(configuration: Configuration) -> kopf.ConnectionInfo:
         ca_path=configuration.ssl_ca_cert,
         insecure=not configuration.verify_ssl,
         scheme="Bearer" if header else None,
-        token=header.removeprefix("Bearer ") if header else None,
+        # "bearer TOKEN" in a cluster, "Bearer TOKEN" from a kubeconfig; the scheme is case-insensitive (RFC 9110, 11.1).
+        token=header.rpartition(" ")[2] if header else None,
         certificate_path=configuration.cert_file,
         private_key_path=configuration.key_file,
         expiration=dt.datetime.now(dt.UTC) + _LOGIN_LIFETIME,

@@ -15,7 +15,7 @@ from twinlease.model.states import Role
 UID = 6767
 """User and group of everything in a server pod; the image has it, and the fence will match by it."""
 
-GUARD = "/usr/lib/twinlease/guard-python"
+GUARD = "/usr/lib/twinlease/bin/guard-python"
 RUN = "/run/twinlease"
 LEASES = "/var/lib/twinlease"
 OMAPI = "/etc/twinlease/omapi"
@@ -110,7 +110,7 @@ def _server(spec: PairSpec, peer: Peer, pulled: Json) -> Json:
         "name": "server",
         **pulled,
         # Directly, without a shell: anything in between would lose the capabilities.
-        "command": [GUARD, "-m", "twinlease.guard"],
+        "command": [GUARD, "-I", "-m", "twinlease.guard"],
         "env": [{"name": "TWINLEASE_ENGINE", "value": str(spec.engine)}],
         # On the host's network anyway; declared, they keep the scheduler from putting two servers on one node.
         "ports": [
