@@ -10,7 +10,7 @@ from twinlease.api.server import Network
 from twinlease.model.decision import Problem
 from twinlease.model.service import Endpoint
 from twinlease.model.states import Role
-from twinlease.model.validate import peer
+from twinlease.model.validate import address, peer
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -89,8 +89,8 @@ def serving_addresses(spec: PairSpec, seen: Mapping[Role, Seen]) -> dict[Role, I
         one = peer(spec, role)
         if network is not None and network.address:
             found[role] = IPv4Interface(network.address).ip
-        elif one.address is not UNSET:
-            found[role] = IPv4Address(one.address)
+        elif one.address is not UNSET and (wanted := address(one.address)) is not None:
+            found[role] = wanted
     return found
 
 

@@ -14,7 +14,7 @@ from twinlease.api.pool import PoolSpec
 from twinlease.api.reservation import ReservationSpec
 from twinlease.model.decision import Problem
 from twinlease.model.states import Role
-from twinlease.model.validate import is_reserved_by_protocol
+from twinlease.model.validate import is_reserved_by_protocol, network
 
 _SHOWN = 8
 """Subnets that a message lists."""
@@ -56,7 +56,7 @@ class Pools:
         self._foreign = sorted(
             (int(subnet.network_address), int(subnet.broadcast_address), f"{each.pool} of pair {each.pair}")
             for each in surroundings.foreign
-            for subnet in (IPv4Network(each.subnet),)
+            if (subnet := network(each.subnet)) is not None
         )
         self.routers: dict[int, str] = {}
         """Router addresses, each with the pool that names it."""

@@ -111,3 +111,8 @@ def test_endpoints_need_both_reports() -> None:
     second = made[Role.SECONDARY]
     assert (second.node, second.serving) == ("n2", IPv4Interface("10.0.0.3/24"))
     assert second.failover_address == IPv4Address("10.0.0.3"), "the serving one, where no other is asked for"
+
+
+def test_an_address_that_is_none_is_left_to_validation() -> None:
+    spec = PairSpec(primary=Peer(node_name="n1", address="here"), secondary=SECONDARY)
+    assert serving_addresses(spec, {}) == {}
