@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import pytest
 
+from tests.e2e.world import World
 from tests.lab import images, paths
 from tests.lab.cluster import Lab
 
@@ -41,6 +42,24 @@ def lab() -> Iterator[Lab]:
         yield lab
     finally:
         lab.down()
+
+
+@pytest.fixture(scope="session")
+def world(lab: Lab) -> World:
+    """The lab with the operator installed."""
+    world = World(lab)
+    world.install_operator()
+    return world
+
+
+@pytest.fixture(scope="module")
+def example(world: World) -> Iterator[World]:
+    """The lab with the example pair in normal, for the length of a module."""
+    world.remove_example()
+    world.apply_example()
+    yield world
+    world.lab.faults.mend()
+    world.remove_example()
 
 
 @pytest.fixture
