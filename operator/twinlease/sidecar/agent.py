@@ -40,6 +40,8 @@ _NETWORK_SECONDS = 30.0
 _STOP_GRACE_SECONDS = 5.0
 # A server that lived this long has not failed to start: its next start is not made to wait.
 _HEALTHY_SECONDS = 60.0
+_LOGGED = 300
+"""Characters of a message that go into the log; the status has all of it."""
 
 
 class Parts(Struct, frozen=True, kw_only=True):
@@ -91,7 +93,7 @@ class Agent:
         step = plan(self._now)
         if step != self._said:
             self._said = step
-            _log.info("next step", extra=kv(action=step.action, reason=step.reason, why=step.message))
+            _log.info("next step", extra=kv(action=step.action, reason=step.reason, why=step.message[:_LOGGED]))
         if step.action is not Action.WAIT:
             self._act(step.action)
             self._look()

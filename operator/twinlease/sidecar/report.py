@@ -24,6 +24,8 @@ SERVING = "Serving"
 _TRUE, _FALSE, _UNKNOWN = "True", "False", "Unknown"
 
 _NOT_ACCEPTED = (Verdict.REJECTED, Verdict.FAILED, Verdict.DIGEST_MISMATCH, Verdict.UNREADABLE)
+# Where these keep the server from running, how it ended before does not matter.
+_NOT_ABOUT_THE_SERVER = ("Paused", "NoNetwork")
 _MAX_MESSAGE = 4000
 _MAX_ADDRESSES = 64
 # The guard's words for a failed start, as the condition says them.
@@ -111,6 +113,8 @@ def _running(now: Observed, step: Step) -> Condition:
     if guard is None:
         status = _FALSE if now.guard_problem else _UNKNOWN
         return _condition(RUNNING, status, "GuardUnreachable", now.guard_problem or "the guard has not been asked yet")
+    if step.reason in _NOT_ABOUT_THE_SERVER:
+        return _condition(RUNNING, _FALSE, step.reason, step.message)
     if guard.storage_error:
         return _condition(RUNNING, _FALSE, "StorageNotWritable", guard.storage_error)
     if now.failure is not None:
