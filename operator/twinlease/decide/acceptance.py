@@ -33,7 +33,7 @@ _MISSING = (Problem(path="spec", value="", allowed="be readable"),)
 
 
 class Accepted(Struct, Generic[S], frozen=True, kw_only=True):
-    """The last specification of an object that counted; ``uid`` tells the object from one of the same name."""
+    """The last specification of an object that counted; ``uid`` (its first part) tells it from others of its name."""
 
     uid: str = ""
     generation: int = 0
@@ -133,7 +133,7 @@ def _boards(
 
 def _pair(before: Accepted[PairSpec] | None, objects: Objects) -> tuple[Accepted[PairSpec] | None, tuple[Problem, ...]]:
     candidate = objects.pair
-    last = before if before is not None and before.uid == candidate.uid else None
+    last = before if before is not None and before.uid == candidate.identity else None
     if candidate.spec is None:
         return last, candidate.unreadable or _MISSING
     problems = (*pair_problems(candidate.name, candidate.spec), *objects.pair_problems)
@@ -141,7 +141,7 @@ def _pair(before: Accepted[PairSpec] | None, objects: Objects) -> tuple[Accepted
     # What runs goes on even when its node has changed under it: the problems are told all the same.
     if problems and not unchanged:
         return last, problems
-    return Accepted(uid=candidate.uid, generation=candidate.generation, spec=candidate.spec), problems
+    return Accepted(uid=candidate.identity, generation=candidate.generation, spec=candidate.spec), problems
 
 
 def _unmoved(before: State, candidates: Iterable[ReservationCandidate]) -> dict[int, str]:
@@ -150,7 +150,7 @@ def _unmoved(before: State, candidates: Iterable[ReservationCandidate]) -> dict[
     found = {}
     for each in candidates:
         last = before.reservations.get(each.name)
-        if last is not None and last.uid == each.uid and last.spec == each.spec:
+        if last is not None and last.uid == each.identity and last.spec == each.spec:
             found[int(IPv4Address(last.spec.address))] = each.name
     return {address: name for address, name in found.items() if address not in routers}
 
@@ -189,7 +189,7 @@ class _Board(Generic[S]):
         self._last = {
             name: before[name]
             for name, each in self._candidates.items()
-            if name in before and before[name].uid == each.uid
+            if name in before and before[name].uid == each.identity
         }
         self._own, self._conflicts, self._add, self._remove = own, conflicts, add, remove
         self._standing: dict[str, S] = {}
@@ -215,7 +215,7 @@ class _Board(Generic[S]):
             if name in self.refused:
                 found[name] = self._last[name]
             else:
-                found[name] = Accepted(uid=candidate.uid, generation=candidate.generation, spec=spec)
+                found[name] = Accepted(uid=candidate.identity, generation=candidate.generation, spec=spec)
         return found
 
     def _unchanged(self, name: str) -> bool:

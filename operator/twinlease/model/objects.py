@@ -29,6 +29,11 @@ class Candidate(Struct, Generic[S], frozen=True, kw_only=True):
     unreadable: tuple[Problem, ...] = ()
 
     @property
+    def identity(self) -> str:
+        """Enough of the UID to tell the object from another of its name; there may be tens of thousands to store."""
+        return self.uid[:8]
+
+    @property
     def order(self) -> tuple[str, str]:
         """Who comes first."""
         return (self.created, self.name)
