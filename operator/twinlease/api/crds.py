@@ -121,7 +121,7 @@ POOL = Kind(
         _AGE,
         Column("ABANDONED", ".status.abandoned", "In use by somebody without a lease.", "integer", wide=True),
         Column("LEASE", ".spec.leaseTime.default", "Lease length by default.", wide=True),
-        Column("ROUTERS", ".spec.options.routers", "Routers.", wide=True),
+        Column("ROUTER", ".spec.options.routers[0]", "The first router.", wide=True),
         _condition("PROGRAMMED", "Programmed", "Whether both servers run it.", wide=True),
         _why("Valid"),
     ),

@@ -35,7 +35,7 @@ def rule(expression: str, message: str, *, path: str | None = None, value: str |
     """
     built = {"rule": expression, "message": message}
     if value:
-        built["messageExpression"] = f"{text(f'{message}, not ')} + {value}"
+        built["messageExpression"] = f"{text(f'{message}; found ')} + {value}"
     if path:
         built["fieldPath"] = path
     return built

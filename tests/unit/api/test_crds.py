@@ -129,5 +129,5 @@ def test_a_cel_literal_is_quoted() -> None:
 
 def test_a_message_expression_shows_the_value() -> None:
     assert rule("self > 0", "must be positive", value="string(self)")["messageExpression"] == (
-        "'must be positive, not ' + string(self)"
+        "'must be positive; found ' + string(self)"
     )

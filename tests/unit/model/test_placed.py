@@ -52,8 +52,10 @@ def test_what_fits_is_right() -> None:
         (
             Peer(node_name="n1", interface="lan0", address="10.0.0.7"),
             seen(network()),
-            ("spec.primary.address: '10.0.0.7' must be an address of interface lan0 of node n1; "
-            "it has 10.0.0.2/24, 10.0.0.9/24"),
+            (
+                "spec.primary.address: '10.0.0.7' must be an address of interface lan0 of node n1; "
+                "it has 10.0.0.2/24, 10.0.0.9/24"
+            ),
         ),
         (
             PRIMARY,
@@ -63,8 +65,10 @@ def test_what_fits_is_right() -> None:
         (
             PRIMARY,
             seen(Network(interface="lan0", addresses=("10.0.0.2/24", "10.1.0.2/24")), reason="AddressAmbiguous"),
-            ("spec.primary.address: '' must be set, to one of the addresses of interface lan0 of node n1; "
-            "it has 10.0.0.2/24, 10.1.0.2/24"),
+            (
+                "spec.primary.address: '' must be set, to one of the addresses of interface lan0 of node n1; "
+                "it has 10.0.0.2/24, 10.1.0.2/24"
+            ),
         ),
         (
             Peer(node_name="n1", interface="lan0", failover_address="192.168.0.1"),
