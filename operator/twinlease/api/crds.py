@@ -4,7 +4,8 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from twinlease.api.pair import PAIR_RULES, PairSpec, PairStatus
+from twinlease.api.pair import PairSpec, PairStatus
+from twinlease.api.pairrules import PAIR_RULES
 from twinlease.api.pool import POOL_RULES, PoolSpec, PoolStatus
 from twinlease.api.reservation import ReservationSpec, ReservationStatus
 from twinlease.api.rules import rule, rules_of
