@@ -1,4 +1,4 @@
-"""CEL rules on a pair's whole specification: what its parts must not have in common, and which duration bounds which."""
+"""CEL rules on a pair's whole specification: what its two servers must not share, which duration bounds which."""
 
 from twinlease.api.rules import is_duration, not_longer, rule, validations
 
