@@ -6,7 +6,7 @@ dictionary and bisection: ten thousand reservations are checked in a fraction of
 
 from bisect import bisect_left, insort
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, summarize_address_range
 
 from msgspec import Struct
 
@@ -121,7 +121,7 @@ def _touching(spans: list[tuple[int, int, str]], first: int, last: int) -> list[
 
 
 def _overlap(spec: PoolSpec, other: tuple[int, int, str], blocker: str | None) -> Conflict:
-    theirs = f"{IPv4Address(other[0])}-{IPv4Address(other[1])}"
+    (theirs,) = summarize_address_range(IPv4Address(other[0]), IPv4Address(other[1]))  # a whole subnet is one network
     allowed = f"not overlap {theirs}, which DHCPPool {other[2]} serves"
     return Conflict(Problem(path="spec.subnet", value=spec.subnet, allowed=allowed), blocker)
 

@@ -84,7 +84,7 @@ def test_what_the_api_server_refuses_fails_the_check(case: Case) -> None:
         ),
         (
             [PAIR, POOL, changed(POOL, ("metadata.name", "wide"), ("spec.subnet", "10.250.0.0/16"))],
-            "DHCPPool/wide: spec.subnet: '10.250.0.0/16' must not overlap 10.250.0.0-10.250.0.255, which DHCPPool",
+            "DHCPPool/wide: spec.subnet: '10.250.0.0/16' must not overlap 10.250.0.0/24, which DHCPPool",
         ),
         (
             [
@@ -98,7 +98,7 @@ def test_what_the_api_server_refuses_fails_the_check(case: Case) -> None:
                 ),
                 changed(POOL, ("metadata.name", "same"), ("spec.pairRef.name", "two")),
             ],
-            "DHCPPool/same: spec.subnet: '10.250.0.0/24' must not overlap 10.250.0.0-10.250.0.255, which DHCPPool",
+            "DHCPPool/same: spec.subnet: '10.250.0.0/24' must not overlap 10.250.0.0/24, which DHCPPool",
         ),
         (
             [PAIR, changed(PAIR, ("metadata.name", "two"), ("spec.primary.nodeName", "n3"))],
