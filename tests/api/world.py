@@ -121,6 +121,10 @@ class World:
         """Let a pod enter a phase, as its kubelet says."""
         self.admin.merge_patch(PODS, pod, self.namespace, {"status": {"phase": phase}}, subresource="status")
 
+    def vanish(self, pod: str) -> None:
+        """Let a pod that is being deleted be gone, as its kubelet does once its containers have ended."""
+        self.admin.delete(PODS, pod, self.namespace, grace_seconds=0)
+
     def sidecars(self) -> None:
         """Report as sidecars do: addresses first, then the configuration; normal once both run theirs."""
         servers = self.servers()
@@ -137,6 +141,7 @@ class World:
         running, state = told.get("running", ""), told.get("state", "Unknown")
         node = pod["spec"].get("nodeName")
         network = {"interface": "eth1", "linkUp": True, "address": f"{ADDRESSES[node]}/{PREFIX}"} if node else {}
+        network = told.get("network", network)
         status = {
             "observedGeneration": found["metadata"]["generation"],
             "podUid": pod["metadata"]["uid"],

@@ -6,7 +6,7 @@ from ipaddress import IPv4Network
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from twinlease.api.pair import PairSpec
 from twinlease.api.types import Model
@@ -101,6 +101,8 @@ def judge(found: Snapshot, now: float) -> Acceptance:
         except (LedgerError, ValueError) as error:
             return Acceptance(unreadable=str(error), version=version)
     observed = ledger.observe(stored or Ledger(), _running(found), int(now))
+    if _refused(found, observed):
+        observed = ledger.withdraw(observed)
     verdict = acceptance.accept(observed.accepted, _objects(found, pair), _surroundings(found, pair.spec))
     problems = {
         (PAIRS.kind, pair.meta.name): verdict.pair,
@@ -122,6 +124,18 @@ def _running(found: Snapshot) -> dict[Role, str]:
         for role, server in found.servers.items()
         if server.status.observed_generation == server.meta.generation
     }
+
+
+def _refused(found: Snapshot, published: Ledger) -> bool:
+    """Tell whether a server refused what was published last and the other was never told to run it."""
+    refused = False
+    for role, server in found.servers.items():
+        revision, spec = published.revisions.get(role, ""), server.spec
+        told = spec is not None and spec.config is not UNSET and spec.config.revision == revision
+        if server.status.config.revision == revision or (told and server.status.config.rejected != revision):
+            return False
+        refused |= told
+    return refused
 
 
 def _with(observed: Ledger, state: acceptance.State) -> Ledger:

@@ -160,7 +160,7 @@ def _connection(configuration: Configuration) -> kopf.ConnectionInfo:
         ca_path=configuration.ssl_ca_cert,
         insecure=not configuration.verify_ssl,
         scheme="Bearer" if header else None,
-        # "bearer TOKEN" in a cluster, "Bearer TOKEN" from a kubeconfig; the scheme is case-insensitive (RFC 9110, 11.1).
+        # "bearer TOKEN" in a cluster, "Bearer TOKEN" from a kubeconfig: the scheme ignores case (RFC 9110, 11.1).
         token=header.rpartition(" ")[2] if header else None,
         certificate_path=configuration.cert_file,
         private_key_path=configuration.key_file,

@@ -74,6 +74,13 @@ class Exposure(Struct, frozen=True, array_like=True, order=True):
     until: int | None = None
 
 
+class Fallback(Struct, frozen=True, kw_only=True):
+    """What was so before the configurations published last, until both servers have been seen to run those."""
+
+    exposures: tuple[Exposure, ...]
+    revisions: Mapping[Role, str]
+
+
 class Ledger(Struct, frozen=True, kw_only=True):
     """What is stored.
 
@@ -81,12 +88,14 @@ class Ledger(Struct, frozen=True, kw_only=True):
         accepted: What counts.
         exposures: Sorted.
         revisions: Of the two configurations published last; empty: none ever were.
+        fallback: For the case that the engine refuses those.
     """
 
     version: int = VERSION
     accepted: State = State()
     exposures: tuple[Exposure, ...] = ()
     revisions: Mapping[Role, str] = {}
+    fallback: Fallback | None = None
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
@@ -150,7 +159,7 @@ def observe(ledger: Ledger, running: Mapping[Role, str], now: int) -> Ledger:
             left.append(replace(each, until=now + each.lease + MARGIN))
         elif each.until > now:
             left.append(each)
-    return replace(ledger, exposures=tuple(left))
+    return replace(ledger, exposures=tuple(left), fallback=None if confirmed else ledger.fallback)
 
 
 def wake(ledger: Ledger) -> int | None:
@@ -200,8 +209,35 @@ def publish(ledger: Ledger, service: Service, revisions: Mapping[Role, str]) -> 
         gone = spans.subtract(found, wanted.get((owner, lease), ()))
         key = (owner, lease, False, until)
         made[key] = spans.merge((*made.get(key, ()), *gone))
-    exposures = (Exposure(first, last, *key) for key, found in made.items() for first, last in found)
-    return replace(ledger, exposures=tuple(sorted(exposures, key=_order)), revisions=dict(revisions))
+    fallback = ledger.fallback
+    if ledger.revisions and ledger.revisions != revisions:
+        fallback = Fallback(exposures=ledger.exposures, revisions=ledger.revisions)
+    return replace(ledger, exposures=_exposures(made), revisions=dict(revisions), fallback=fallback)
+
+
+def withdraw(ledger: Ledger) -> Ledger:
+    """Return the ledger after the engine refused what was published last, and no server ever ran it.
+
+    Without this, addresses that the refused configuration left out could not come back: they would be held until both
+    servers ran it. What it would have handed out in addition stays held, for a server may yet try it again.
+    """
+    before = ledger.fallback
+    if before is None:
+        return ledger
+    made: dict[_Key, Spans] = dict(_grouped(before.exposures))
+    known: dict[tuple[str, int], Spans] = {}
+    for (owner, lease, _, _), found in made.items():
+        known[owner, lease] = spans.merge((*known.get((owner, lease), ()), *found))
+    for (owner, lease, _, until), found in _grouped(ledger.exposures).items():
+        more = spans.subtract(found, known.get((owner, lease), ()))
+        key = (owner, lease, False, until)
+        made[key] = spans.merge((*made.get(key, ()), *more))
+    return replace(ledger, exposures=_exposures(made), revisions=before.revisions, fallback=None)
+
+
+def _exposures(made: Mapping[_Key, Spans]) -> tuple[Exposure, ...]:
+    found = (Exposure(first, last, *key) for key, each in made.items() for first, last in each)
+    return tuple(sorted(found, key=_order))
 
 
 def _order(each: Exposure) -> tuple[int, int, str, int, bool, int]:

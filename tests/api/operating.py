@@ -1,0 +1,71 @@
+"""An operator that looks when told to, with its own account's rights, on a real API server."""
+
+from pathlib import Path
+
+from tests.api.world import Observed, World
+from tests.lab.apiserver import ApiServer
+from twinlease.controller import acceptance
+from twinlease.controller.loop import Controller, Settings
+from twinlease.controller.renderer import Renderer
+from twinlease.kube import official
+from twinlease.kube.client import Client
+from twinlease.kube.protocol import SERVICE_ACCOUNTS, Transport
+
+MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
+_TURNS = 20
+_QUIET_TURNS = 2
+
+
+class Operator:
+    """One operator; a new one knows nothing of what an earlier one did."""
+
+    def __init__(self, transport: Transport, namespace: str, *, image: str = "image:1") -> None:
+        self.observed = Observed(transport)
+        self.namespace = namespace
+        self.now = 1_800_000_000.0
+        self._controller = Controller(
+            Settings(namespaces=[namespace], image=image, instance="test"),
+            Client(self.observed, "twinlease-operator"),
+            render=Renderer(),
+            judge=acceptance.judge,
+            may_write=lambda: True,
+            clock=lambda: self.now,
+        )
+
+    def look(self, pair: str = "p") -> int:
+        """Learn what there is, reconcile until nothing is left to write; return the number of writes."""
+        before = len(self.observed.writes)
+        for _ in range(_TURNS):
+            self._controller.resync()
+            writes, _ = self._controller.reconcile((self.namespace, pair))
+            if not writes:
+                return len(self.observed.writes) - before
+        raise AssertionError(f"still writing after {_TURNS} looks: {self.observed.writes[-5:]}")
+
+
+def settle(world: World, operator: Operator, pair: str = "p") -> None:
+    """Let operator, scheduler and sidecars act in turns until nobody has anything to do."""
+    idle = 0
+    for _ in range(_TURNS):
+        idle = 0 if operator.look(pair) else idle + 1
+        if idle == _QUIET_TURNS:
+            return
+        world.schedule()
+        world.sidecars()
+    raise AssertionError("the world does not settle")
+
+
+def administrator(server: ApiServer) -> Transport:
+    """Return the way to the API of somebody who may do everything."""
+    return official.OfficialTransport(official.configuration(server.kubeconfig))
+
+
+def account(server: ApiServer, namespace: str, name: str) -> Transport:
+    """Return the way to the API of a service account, with a token from the API's own token request."""
+    path = SERVICE_ACCOUNTS.path(namespace, name, "token")
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
+    token = administrator(server).request("POST", path, body=body)["status"]["token"]
+    configuration = official.configuration(server.kubeconfig)
+    configuration.cert_file = configuration.key_file = None
+    configuration.api_key = {"BearerToken": f"Bearer {token}"}
+    return official.OfficialTransport(configuration)
