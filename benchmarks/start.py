@@ -1,0 +1,28 @@
+"""From apply to both servers normal."""
+
+import statistics
+import time
+
+from benchmarks.report import Figure, Target
+from benchmarks.stage import EXAMPLE, Stage, say
+
+RUNS = 5
+_TARGET = Target(30)
+
+
+def measure(stage: Stage, runs: int = RUNS) -> tuple[list[Figure], list[float]]:
+    """Apply the example several times on the warm lab; return the figures and the seconds of each run."""
+    seconds = []
+    for run in range(runs):
+        began = time.monotonic()
+        stage.lab.kubectl("apply", "--filename", str(EXAMPLE))
+        stage.await_normal()
+        seconds.append(time.monotonic() - began)
+        say(f"start: run {run + 1} of {runs}: {seconds[-1]:.2f} s")
+        stage.world.remove_example()
+    note = f"{runs} runs"
+    return [
+        Figure("start", "apply to both normal, median", statistics.median(seconds), "s", _TARGET, note),
+        Figure("start", "apply to both normal, fastest", min(seconds), "s"),
+        Figure("start", "apply to both normal, slowest", max(seconds), "s", _TARGET),
+    ], seconds

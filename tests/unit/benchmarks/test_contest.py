@@ -1,0 +1,59 @@
+"""The verdict on a contest, and the command line."""
+
+import pytest
+
+from benchmarks import cli, throughput
+from benchmarks.perfdhcp import Burst
+from benchmarks.report import Verdict
+from benchmarks.stage import CannotRunError
+from benchmarks.statistics import Round
+from benchmarks.throughput import Outcome
+
+
+def outcome(name: str, rate: float) -> Outcome:
+    """Return what a pair achieved in two bursts."""
+    burst = Burst(rate, begun=6000, offered=5000, completed=4000, delays=(1.0, 2.0))
+    return Outcome(name, [burst, burst], {"dhcpd": 4.0})
+
+
+def figures(ratios: list[float]) -> dict[str, Verdict]:
+    """Return the verdicts on rounds of these ratios."""
+    rounds = [Round((100 * ratio, 100 * ratio), (100, 100)) for ratio in ratios]
+    found = throughput.figures(rounds, [outcome("managed", 700), outcome("bare", 710)], 900)
+    return {each.name: each.verdict for each in found}
+
+
+def test_equal_pairs_meet_both_targets() -> None:
+    verdicts = figures([1.0] * 10)
+    assert verdicts["managed / bare, median"] is Verdict.MET
+    assert verdicts["managed / bare, interval's lower end"] is Verdict.MET
+
+
+def test_a_wide_interval_misses_the_floor_whatever_the_median() -> None:
+    verdicts = figures([0.9, 0.91, *[1.0] * 8])
+    assert verdicts["managed / bare, median"] is Verdict.MET
+    assert verdicts["managed / bare, interval's lower end"] is Verdict.MISSED
+
+
+def test_too_few_rounds_give_no_verdict() -> None:
+    with pytest.raises(CannotRunError, match="no verdict"):
+        figures([1.0] * 5)
+
+
+def test_processor_time_is_charged_per_exchange() -> None:
+    rounds = [Round((1, 1), (1, 1))] * 6
+    found = throughput.figures(rounds, [outcome("managed", 700)], 900)
+    assert [each.value for each in found if each.name == "managed: CPU of dhcpd"] == [0.5]
+
+
+def test_the_command_line_knows_its_parts() -> None:
+    chosen = cli.make_parser().parse_args(["throughput", "--rounds", "12"])
+    assert (chosen.part, chosen.rounds) == ("throughput", 12)
+    assert cli.make_parser().parse_args([]).part is None
+
+
+@pytest.mark.parametrize("words", [["fast"], ["throughput", "--rounds", "5"], ["--rounds", "many"]])
+def test_what_gives_no_verdict_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.make_parser().parse_args(words)
+    assert "usage" in capsys.readouterr().err
