@@ -33,6 +33,7 @@ def run(settings: Settings) -> None:
     loop.run()
     note("guard ends")
     relay.close()
+    loop.close()
 
 
 if __name__ == "__main__":

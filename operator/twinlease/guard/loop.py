@@ -19,7 +19,7 @@ class Loop:
         self._selector = selectors.DefaultSelector()
         self._timers: dict[str, tuple[float, Callback]] = {}
         self._signals: dict[int, Callback] = {}
-        self._running = True
+        self._stopped = False
         self._woken, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         self.watch(self._woken, READ, self._signalled)
@@ -52,14 +52,22 @@ class Loop:
 
     def stop(self) -> None:
         """Return from ``run`` once the present callbacks are done."""
-        self._running = False
+        self._stopped = True
 
     def run(self) -> None:
         """Serve until ``stop``."""
-        while self._running:
+        while not self._stopped:
             for key, _ in self._selector.select(self._timeout()):
                 key.data()
             self._expire()
+        self._stopped = False
+
+    def close(self) -> None:
+        """Give the signal wake-up back and let go of everything."""
+        signal.set_wakeup_fd(-1)
+        self._selector.close()
+        os.close(self._woken)
+        os.close(self._waker)
 
     def _timeout(self) -> float | None:
         if not self._timers:

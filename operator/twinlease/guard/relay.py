@@ -60,6 +60,11 @@ class Relay:
     def close(self) -> None:
         """Forward what is left, as far as our reader takes it, and leave our output as it was."""
         self._drain()
+        self._loop.cancel("relay")
+        for fd in (self._source, self._output):
+            self._loop.unwatch(fd)
+        os.close(self._source)
+        os.close(self.sink)
         os.set_blocking(self._output, self._blocking)
 
     def _listen(self) -> None:

@@ -1,0 +1,112 @@
+"""The lease directory as the guard keeps it."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from twinlease.guard.settings import Settings, from_environment
+from twinlease.guard.storage import Storage
+from twinlease.ipc.protocol import Code, ProtocolError
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Directories of a pod."""
+    found = Settings(engine="ISC", run_dir=tmp_path / "run", lease_dir=tmp_path / "leases")
+    found.candidates.mkdir(parents=True)
+    found.lease_dir.mkdir()
+    return found
+
+
+def offer(settings: Settings, text: str) -> str:
+    revision = hashlib.sha256(text.encode()).hexdigest()
+    (settings.candidates / revision).write_text(text, encoding="utf-8")
+    return revision
+
+
+def test_a_candidate_is_installed_and_becomes_current_only_when_told(settings: Settings) -> None:
+    storage = Storage(settings)
+    first, second = offer(settings, "first"), offer(settings, "second")
+    assert storage.current() == ""
+    assert storage.install(first).read_text(encoding="utf-8") == "first"
+    assert storage.current() == ""
+    storage.make_current(first)
+    storage.install(second)
+    assert storage.current() == first
+    storage.make_current(second)
+    assert Storage(settings).current() == second
+
+
+def test_only_the_current_and_the_one_before_are_kept(settings: Settings) -> None:
+    storage = Storage(settings)
+    revisions = [offer(settings, text) for text in "abcd"]
+    for revision in revisions:
+        storage.install(revision)
+        storage.make_current(revision)
+    assert {path.name for path in settings.configs.iterdir()} == {"current", *revisions[-2:]}
+
+
+def test_the_wrong_text_is_not_installed(settings: Settings) -> None:
+    revision = offer(settings, "right")
+    (settings.candidates / revision).write_text("wrong", encoding="utf-8")
+    with pytest.raises(ProtocolError) as caught:
+        Storage(settings).install(revision)
+    assert caught.value.code == Code.DIGEST
+    assert list(settings.configs.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", ["", "../../../etc/passwd", "0" * 64])
+def test_a_link_that_leads_nowhere_is_no_current(settings: Settings, content: str) -> None:
+    settings.configs.mkdir()
+    if content:
+        (settings.configs / "current").symlink_to(content)
+    assert Storage(settings).current() == ""
+
+
+def test_a_missing_directory_is_told(settings: Settings) -> None:
+    settings.lease_dir.rmdir()
+    storage = Storage(settings)
+    assert "is no directory" in storage.error()
+    with pytest.raises(ProtocolError) as caught:
+        storage.lock()
+    assert caught.value.code == Code.STORAGE
+    settings.lease_dir.mkdir()
+    assert storage.error() == ""
+    storage.lock()
+
+
+def test_a_failure_to_write_is_told_until_it_works(settings: Settings) -> None:
+    revision = offer(settings, "text")
+    settings.configs.write_text("in the way", encoding="ascii")
+    storage = Storage(settings)
+    with pytest.raises(ProtocolError) as caught:
+        storage.install(revision)
+    assert caught.value.code == Code.STORAGE
+    assert storage.error() == caught.value.message != ""
+    settings.configs.unlink()
+    storage.install(revision)
+    assert storage.error() == ""
+
+
+def test_the_lock_lasts_as_long_as_any_heir_of_it(settings: Settings) -> None:
+    first = Storage(settings)
+    fd = first.lock()
+    assert first.lock() == fd
+    heir = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=(fd,))
+    os.close(fd)
+    with pytest.raises(ProtocolError, match="another server uses"):
+        Storage(settings).lock()
+    heir.communicate(b"\n", timeout=10)
+    os.close(Storage(settings).lock())
+
+
+def test_settings_come_from_the_environment() -> None:
+    default = from_environment({})
+    assert (default.engine, str(default.socket)) == ("ISC", "/run/twinlease/guard.sock")
+    assert str(default.configs) == "/var/lib/twinlease/config"
+    other = from_environment({"TWINLEASE_RUN_DIR": "/a", "TWINLEASE_LEASE_DIR": "/b"})
+    assert (str(other.candidates), str(other.lease_dir)) == ("/a/candidate", "/b")
