@@ -249,6 +249,24 @@ def test_a_link_that_goes_down_is_told_within_a_second(normal: ManagedPair) -> N
     reports(member, "NetworkReady", "False", "LinkDown", within=1)
 
 
+def test_an_interface_that_was_made_anew_gets_a_server_that_listens_on_it(normal: ManagedPair) -> None:
+    member = normal.primary
+    before = member.guard.client.status()
+    member.namespace.ip(
+        f"link set {INTERFACE} down",
+        f"link set {INTERFACE} name old0",
+        f"address del {PRIMARY} dev old0",
+        f"link add {INTERFACE} type veth peer name far0",
+        f"address add {PRIMARY} dev {INTERFACE}",
+        "link set far0 up",
+        f"link set {INTERFACE} up",
+    )
+    until("another dhcpd runs", lambda: member.pid not in (0, before.pid), timeout=10)
+    after = member.guard.client.status()
+    assert (after.revision, after.starts) == (before.revision, before.starts + 1)
+    reports(member, "NetworkReady", "True", "Found")
+
+
 def test_a_missing_interface_is_told_with_what_there_is(pair: ManagedPair) -> None:
     member = pair.primary
     member.want(service(), interface="eth7")
