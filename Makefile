@@ -87,7 +87,7 @@ lab-down: install ## Stop the lab and leave nothing behind
 	$(LAB) down
 lab-image: install ## Build the project's image and import it into the lab's nodes
 	$(LAB) image
-lab-env: $(STAMP) ## Print shell exports for the running lab: eval "$$(make -s lab-env)"
+lab-env: $(STAMP) ## Print shell exports for the running lab: eval "$(make -s lab-env)"
 	@$(LAB) env
 
 .PHONY: demo demo-down
