@@ -1,6 +1,6 @@
 """The parts of a cluster that a lone API server lacks: a scheduler, kubelets and sidecars, played by the test."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -64,9 +64,9 @@ class World:
         self.namespace = namespace
         self._sidecar = Client(transport, "twinlease-sidecar")
 
-    def nodes(self) -> None:
-        """Make the nodes, all ready."""
-        for name in NODE_NAMES:
+    def nodes(self, names: Sequence[str] = NODE_NAMES) -> None:
+        """Make nodes, all ready."""
+        for name in names:
             try:
                 self.admin.create(NODES, {"metadata": {"name": name, "labels": {"dhcp": "yes"}}})
             except ApiError as error:
@@ -110,7 +110,7 @@ class World:
         for name, pod in self.pods().items():
             if pod["spec"].get("nodeName"):
                 continue
-            node = next(each for each in NODE_NAMES if _allows(pod, each) and each not in taken)
+            node = next(each for each in self.all_nodes() if _allows(pod, each) and each not in taken)
             taken.add(node)
             path = PODS.path(self.namespace, name, "binding")
             body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}, "target": {"name": node}}
@@ -121,6 +121,14 @@ class World:
         """Let a pod enter a phase, as its kubelet says."""
         self.admin.merge_patch(PODS, pod, self.namespace, {"status": {"phase": phase}}, subresource="status")
 
+    def all_nodes(self) -> list[str]:
+        """Return the names of all nodes."""
+        return sorted(each["metadata"]["name"] for each in self.admin.list(NODES).items)
+
+    def address(self, node: str) -> str:
+        """Return a node's address on the serving network."""
+        return ADDRESSES[node]
+
     def vanish(self, pod: str) -> None:
         """Let a pod that is being deleted be gone, as its kubelet does once its containers have ended."""
         self.admin.delete(PODS, pod, self.namespace, grace_seconds=0)
@@ -129,18 +137,21 @@ class World:
         """Report as sidecars do: addresses first, then the configuration; normal once both run theirs."""
         servers = self.servers()
         running = {name: _revision(server) for name, server in servers.items()}
-        linked = len(running) == len([each for each in running.values() if each])
+        pods = self.pods()
         for name, server in servers.items():
-            if name in self.pods():
-                self.report(name, server, running=running[name], state="Normal" if linked else "Recover")
+            pair = server["spec"]["pairRef"]["name"]
+            linked = all(running.get(f"{pair}-{role}") for role in ("primary", "secondary"))
+            if name in pods:
+                state = "Normal" if linked else "Recover"
+                self.report(name, server, pod=pods[name], running=running[name], state=state)
 
     def report(self, name: str, server: Json | None = None, **told: Any) -> None:  # noqa: ANN401  # any of what is listed
         """Write a server's status as its sidecar would: ``running``, ``state``, ``rejected``, ``serving``."""
         found = self.servers()[name] if server is None else server
-        pod = self.pods()[name]
+        pod = told.get("pod") or self.pods()[name]
         running, state = told.get("running", ""), told.get("state", "Unknown")
         node = pod["spec"].get("nodeName")
-        network = {"interface": "eth1", "linkUp": True, "address": f"{ADDRESSES[node]}/{PREFIX}"} if node else {}
+        network = {"interface": "eth1", "linkUp": True, "address": f"{self.address(node)}/{PREFIX}"} if node else {}
         network = told.get("network", network)
         status = {
             "observedGeneration": found["metadata"]["generation"],

@@ -38,14 +38,23 @@ class Executor:
         self._may_write = may_write
         self._done: dict[str, None] = {}
 
-    def run(self, steps: Iterable[Step]) -> int:
+    def run(self, steps: Iterable[Step], limit: int | None = None) -> int:
         """Carry out steps and return how many objects were written.
+
+        Args:
+            steps: In order.
+            limit: Leave the rest to another time after this many writes.
 
         Raises:
             ApiError: A write was refused or got no answer; 409 of a swap means: look again.
             NotLeadingError: Leadership was lost on the way.
         """
-        return sum(self._run(step) for step in steps)
+        written = 0
+        for step in steps:
+            written += self._run(step)
+            if written == limit:
+                break
+        return written
 
     def _run(self, step: Step) -> bool:
         if self._satisfied(step):

@@ -28,6 +28,9 @@ _log = logging.getLogger(__name__)
 SETTLE_SECONDS = 0.1
 """Changes that come together are looked at together."""
 
+_MOST_REPORTS = 50
+"""Status and Events that one look writes: a thousand new reservations must not keep a pair from its next step."""
+
 _LONGEST_BACKOFF = 60.0
 _CLIENT_ERRORS = range(400, 500)
 _CONFLICT = 409
@@ -158,7 +161,7 @@ class Controller:
         except ApiError as error:
             failure = error
         told = str(failure) if failure and failure.status in _CLIENT_ERRORS and failure.status != _CONFLICT else ""
-        writes += self._executor.run(report(found, accepted, wanted.facts, announcer, told))
+        writes += self._executor.run(report(found, accepted, wanted.facts, announcer, told), limit=_MOST_REPORTS)
         if failure is not None:
             raise failure
         return writes, wanted.again
