@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -341,6 +341,13 @@ class Confined(Guard):
         """Ask as the guard's own user."""
         with as_user():
             return super().answers()
+
+    def __exit__(self, *raised: object) -> None:
+        """Kill the guard itself too: what we started is only its parent, and its death signal was lost at exec."""
+        if self.process is not None and self.process.poll() is None:
+            with suppress(ValueError, OSError):  # it has no child any more
+                os.kill(process_of(self), signal.SIGKILL)
+        super().__exit__(None, None, None)
 
 
 @contextmanager

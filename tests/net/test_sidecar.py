@@ -84,6 +84,12 @@ def test_a_pair_comes_up_in_the_order_of_the_architecture(pair: ManagedPair, cli
 
 
 def test_a_calm_pair_writes_nothing_and_costs_almost_nothing(normal: ManagedPair) -> None:
+    # Usage is counted every ten seconds: only when it shows the balanced pool there is nothing left to tell.
+    until(
+        "balanced pools are reported",
+        lambda: all(member.status["pools"][0].get("backup") == 50 for member in normal.members.values()),
+        timeout=25,
+    )
     quiet = len(normal.api.writes)
 
     def calm() -> bool:
