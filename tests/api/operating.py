@@ -35,8 +35,8 @@ class Operator:
     def look(self, pair: str = "p") -> int:
         """Learn what there is, reconcile until nothing is left to write; return the number of writes."""
         before = len(self.observed.writes)
+        self._controller.resync()
         for _ in range(_TURNS):
-            self._controller.resync()
             writes, _ = self._controller.reconcile((self.namespace, pair))
             if not writes:
                 return len(self.observed.writes) - before

@@ -11,7 +11,7 @@ from twinlease.controller.cache import Cache
 from twinlease.controller.objects import Custom, Held, Raw, meta
 from twinlease.controller.steps import Apply, Create, Delete, Once, Step, Swap
 from twinlease.kube.client import CONFLICT, NOT_FOUND, Client
-from twinlease.kube.protocol import CLAIMS, CONFIG_MAPS, SERVERS, ApiError, Json, Resource
+from twinlease.kube.protocol import CLAIMS, CONFIG_MAPS, EVENTS, SERVERS, ApiError, Json, Resource
 from twinlease.log import kv
 
 _log = logging.getLogger(__name__)
@@ -68,6 +68,8 @@ class Executor:
             case Once():
                 written = self._create(step.resource, step.body, remember=False)
                 self._remember(step.token)
+                if written and step.resource == EVENTS:
+                    _tell(step.body)
                 return written
             case Apply():
                 self._ask_first(step)
@@ -176,6 +178,19 @@ def _status_satisfied(status: Json, observed: Custom[Model, Model]) -> bool:
     if any(conditions.get(each.type) != each for each in ours):
         return False
     return msgspec.structs.replace(observed.status, conditions=ours) == wanted
+
+
+def _tell(event: Json) -> None:
+    """Log what an Event tells: the same verdict in the same words."""
+    about = event["regarding"]
+    fields = kv(
+        kind=about["kind"],
+        object=f"{about['namespace']}/{about['name']}",
+        condition=event["action"],
+        reason=event["reason"],
+        message=event["note"],
+    )
+    _log.log(logging.WARNING if event["type"] == "Warning" else logging.INFO, "condition changed", extra=fields)
 
 
 def _whole(resource: Resource, body: Json) -> Json:

@@ -7,6 +7,7 @@ last successful renewal and gives up well before anybody can take over.
 """
 
 import datetime as dt
+import logging
 import random
 import threading
 import time
@@ -17,6 +18,9 @@ from typing import Protocol
 from msgspec import Struct
 
 from twinlease.kube.protocol import LEASES, ApiError, Json, Transport
+from twinlease.log import kv
+
+_log = logging.getLogger(__name__)
 
 _NOT_FOUND = 404
 _CONFLICT = 409
@@ -120,7 +124,7 @@ class Elector:
         except ApiError as error:
             if error.status == _CONFLICT:
                 return Attempt.FOLLOWING  # somebody was faster; whether they lead shows the next look
-            self.last_error = str(error)
+            self._failed(str(error))
             return Attempt.FAILED
         self.last_error = ""
         self._until = sent + self._times.deadline
@@ -150,6 +154,11 @@ class Elector:
         over.set()
         watchdog.join()
         self.release()
+
+    def _failed(self, why: str) -> None:
+        if why != self.last_error:  # not again with every attempt
+            _log.warning("election: no answer from the API", extra=kv(error=why))
+        self.last_error = why
 
     def release(self) -> None:
         """Give the Lease back, so that the next candidate need not wait for its end. Best effort."""
