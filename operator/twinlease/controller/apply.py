@@ -85,8 +85,11 @@ class Executor:
     def _satisfied(self, step: Step) -> bool:
         if isinstance(step, Once):
             return step.token in self._done
-        if isinstance(step, Delete | Swap):
+        if isinstance(step, Swap):
             return False
+        if isinstance(step, Delete):
+            found = self._cache.get(step.resource, step.namespace, step.name)
+            return found is None or found.meta.deleting or found.meta.uid != step.uid
         metadata = step.body["metadata"]
         observed = self._cache.get(step.resource, metadata["namespace"], metadata["name"])
         if observed is None:
@@ -120,8 +123,11 @@ class Executor:
         except ApiError as error:
             if error.status not in (NOT_FOUND, CONFLICT):  # gone, or another object of that name
                 raise
-            return False
-        return True
+            written = False
+        else:
+            written = True
+        self._cache.ending(step.resource, step.namespace, step.name, step.uid)
+        return written
 
     def _learn(self, resource: Resource, body: Json) -> None:
         self._cache.store(resource, body)

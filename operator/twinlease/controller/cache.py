@@ -45,6 +45,15 @@ class Cache:
             self._drop(resource, key, known)
             return True
 
+    def ending(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        """Note that we have deleted an object, until a watch tells more of it."""
+        with self._lock:
+            known = self._objects.get(resource.kind, {}).get((namespace, name))
+            if known is None or known.meta.uid != uid:
+                return
+            marked = msgspec.structs.replace(known, meta=msgspec.structs.replace(known.meta, deleting=True))
+            self._put(resource, marked)
+
     @contextmanager
     def listing(self) -> Iterator[None]:
         """Remember deletions while a listing is under way, so that it cannot bring a deleted object back."""
@@ -105,11 +114,14 @@ class Cache:
                 return False
             if known is not None:
                 self._drop(resource, key, known)
-            objects[key] = held
-            pair = pair_of(resource, held)
-            if pair is not None:
-                self._by_pair.setdefault((resource.kind, held.meta.namespace, pair), {})[held.meta.name] = held
+            self._put(resource, held)
             return known is None or not _same(known, held)
+
+    def _put(self, resource: Resource, held: Held) -> None:
+        self._objects[resource.kind][held.meta.namespace, held.meta.name] = held
+        pair = pair_of(resource, held)
+        if pair is not None:
+            self._by_pair.setdefault((resource.kind, held.meta.namespace, pair), {})[held.meta.name] = held
 
     def _drop(self, resource: Resource, key: _Key, known: Held) -> None:
         del self._objects[resource.kind][key]

@@ -93,3 +93,15 @@ def test_a_pair_belongs_to_itself() -> None:
     cache.store(PAIRS, {"metadata": {"namespace": "ns", "name": "p", "uid": "u", "resourceVersion": "1"}, "spec": {}})
 
     assert [each.meta.name for each in cache.of_pair(PAIRS, ("ns", "p"))] == ["p"]
+
+
+def test_what_we_deleted_is_ending_until_a_watch_tells_more() -> None:
+    cache = Cache()
+    cache.store(PODS, pod(5))
+    cache.ending(PODS, "ns", "p-primary", "another")
+    assert not cache.all(PODS)[0].meta.deleting
+    cache.ending(PODS, "ns", "p-primary", "u1")
+    assert cache.of_pair(PODS, ("ns", "p"))[0].meta.deleting
+
+    cache.store(PODS, pod(7, uid="new"))
+    assert not cache.all(PODS)[0].meta.deleting
