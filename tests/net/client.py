@@ -26,8 +26,9 @@ _SOL_PACKET, _PACKET_ADD_MEMBERSHIP, _PACKET_MR_PROMISC = 263, 1, 1
 
 
 class Kind(IntEnum):
-    """DHCP message types."""
+    """DHCP message types; a BOOTP reply has none."""
 
+    BOOTP = 0
     DISCOVER = 1
     OFFER = 2
     REQUEST = 3
@@ -132,6 +133,10 @@ class Clients:
         }
         return self._converse(hardware_address, options, listen, 0)
 
+    def bootp(self, hardware_address: bytes, *, listen: float) -> list[Reply]:
+        """Ask as a BOOTP client does, which knows no lease time, and return everything that comes back."""
+        return self._converse(hardware_address, {}, listen, 0)
+
     def _converse(self, hardware_address: bytes, options: dict[Option, bytes], listen: float, secs: int) -> list[Reply]:
         xid = self._new_xid()
         self._socket.send(_frame(hardware_address, xid, secs, options))
@@ -216,7 +221,7 @@ def _parsed(frame: bytes) -> Reply | None:
         return None
     options = dict(_options(bootp[240:]))
     return Reply(
-        kind=Kind(options[Option.MESSAGE_TYPE][0]),
+        kind=Kind(options.get(Option.MESSAGE_TYPE, bytes([Kind.BOOTP]))[0]),
         xid=int.from_bytes(bootp[4:8], "big"),
         hardware_address=bootp[28:34],
         address=IPv4Address(bootp[16:20]),

@@ -94,6 +94,17 @@ def test_a_reservation_is_honoured_by_each_server_alone(jig: Jig, clients: Clien
         jig.await_normal()
 
 
+def test_a_client_that_knows_no_lease_time_gets_nothing_not_even_its_reservation(jig: Jig, clients: Clients) -> None:
+    mac, other = hardware_addresses(2, family=9)
+    reservation = Reservation(name="nas", hardware_address=mac.hex(":"), address=IPv4Address("10.77.0.150"))
+    jig.start(service(run("10.77.0.100", "10.77.0.149"), reservations=(reservation,)))
+    assert clients.bootp(mac, listen=2) == []
+    assert clients.bootp(other, listen=1) == []
+    for server in jig.servers.values():
+        assert f"BOOTREQUEST from {mac.hex(':')} via eth0: bootp disallowed" in server.said()
+    assert {reply.kind for reply in clients.ask(mac, listen=2)} == {Kind.OFFER}
+
+
 @pytest.mark.parametrize("victim", Role)
 def test_a_kill_shows_within_a_second_and_so_does_the_return(jig: Jig, victim: Role) -> None:
     jig.start(service())

@@ -87,6 +87,8 @@ def _globals(service: Service, own: Endpoint, key_include: str) -> Iterator[str]
     yield ""
     yield "authoritative;"
     yield "ddns-update-style none;"
+    yield "# BOOTP knows no lease time: what a client of it got, by reservation too, would be its own for ever."
+    yield "deny bootp;"
     yield "# What clients see as option 54. It must never change while they hold leases, or they cannot renew."
     yield f"server-identifier {own.serving.ip};"
     yield ""
