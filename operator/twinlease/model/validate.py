@@ -15,7 +15,7 @@ from twinlease.api.pool import LeaseTime, PoolSpec
 from twinlease.api.reservation import ReservationSpec
 from twinlease.model import durations
 from twinlease.model.decision import Problem
-from twinlease.model.spans import Span
+from twinlease.model.spans import Span, size
 from twinlease.model.states import Role
 from twinlease.model.structure import spec_problems
 
@@ -23,6 +23,10 @@ _MAC = re.compile(r"([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}")
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _WHOLE_SUBNET = 30
 """Longest prefix at which a subnet has a network and a broadcast address that no host may have (RFC 3021)."""
+_NO_HOSTS = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3")))
+"""This host, loopback, multicast and reserved (RFC 6890): no client can have an address in them."""
+_MOST_ADDRESSES = 1 << 20
+"""Dynamic addresses of a pool: each costs some 330 bytes in both servers and, for a moment, in every check."""
 
 
 def pair_problems(name: str, spec: PairSpec) -> list[Problem]:
@@ -124,6 +128,9 @@ def pool_problems(spec: PoolSpec) -> list[Problem]:
     found = spec_problems(spec)
     found.extend(_lease_time_problems(spec.lease_time))
     subnet = network(spec.subnet)
+    if subnet is not None and any(subnet.overlaps(each) for each in _NO_HOSTS):
+        allowed = f"be a network of hosts: it must not touch {', '.join(map(str, _NO_HOSTS))}"
+        found.append(Problem(path="spec.subnet", value=spec.subnet, allowed=allowed))
     spans: list[tuple[Span, int]] = []
     for place, each in enumerate(spec.ranges):
         path = f"spec.ranges[{place}]"
@@ -143,6 +150,9 @@ def pool_problems(spec: PoolSpec) -> list[Problem]:
         if subnet is not None:
             found.extend(_place_problems(path, subnet, (("start", first), ("end", last))))
         spans.append(((int(first), int(last)), place))
+    if (total := size(span for span, _ in spans)) > _MOST_ADDRESSES:
+        allowed = f"hold at most {_MOST_ADDRESSES} addresses together"
+        found.append(Problem(path="spec.ranges", value=f"{total} addresses", allowed=allowed))
     return found + list(_overlaps(spec, spans))
 
 

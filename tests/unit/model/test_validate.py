@@ -49,6 +49,22 @@ def test_a_range_leaves_out_the_network_s_own_addresses(start: str, end: str, fi
     assert "10.0.0.0 and 10.0.0.255 for itself" in found
 
 
+@pytest.mark.parametrize(
+    "subnet", ["0.0.0.0/0", "0.0.0.0/8", "127.0.0.0/24", "224.0.0.0/24", "240.0.0.0/8", "255.255.255.0/24"]
+)
+def test_a_subnet_where_no_host_can_be_is_refused(subnet: str) -> None:
+    assert problems(subnet) == [
+        f"spec.subnet: '{subnet}' must be a network of hosts: it must not touch 0.0.0.0/8, 127.0.0.0/8, 224.0.0.0/3"
+    ]
+
+
+def test_ranges_that_would_fill_the_servers_memory_are_refused() -> None:
+    assert problems("10.0.0.0/8", ("10.0.0.1", "10.15.255.255"), ("10.16.0.0", "10.16.0.0")) == []
+    assert problems("10.0.0.0/8", ("10.0.0.1", "10.15.255.255"), ("10.16.0.0", "10.16.0.1")) == [
+        "spec.ranges: '1048577 addresses' must hold at most 1048576 addresses together"
+    ]
+
+
 def test_a_point_to_point_subnet_uses_both_addresses() -> None:
     assert problems("10.0.0.0/31", ("10.0.0.0", "10.0.0.1")) == []
 
