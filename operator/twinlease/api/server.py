@@ -20,11 +20,15 @@ class WantedConfig(Model, frozen=True, kw_only=True):
     ]
 
 
+MOST_POOLS = 1024
+"""Of one pair."""
+
+
 class ServedPool(Model, frozen=True, kw_only=True):
     """What the sidecar needs to count leases by pool."""
 
     name: Annotated[str, Meta(max_length=253), described("Name of the DHCPPool.")]
-    ranges: Annotated[tuple[Range, ...], Meta(max_length=4096, description="Its dynamic addresses.")] = ()
+    ranges: Annotated[tuple[Range, ...], Meta(max_length=65536, description="Its dynamic addresses.")] = ()
 
 
 class ServerSpec(Model, frozen=True, kw_only=True):
@@ -53,14 +57,15 @@ class ServerSpec(Model, frozen=True, kw_only=True):
     subnets: Annotated[
         tuple[Annotated[str, Meta(max_length=18)], ...],
         Meta(
-            max_length=1024,
+            max_length=MOST_POOLS,
             description="Subnets of the pools: they choose among several addresses of the serving interface.",
         ),
     ] = ()
     omapi_port: Annotated[Port, described("TCP port of the daemon's control interface.")] = 7911
     config: Annotated[WantedConfig, described("What it shall run; left out: nothing yet.")] | UnsetType = UNSET
     pools: Annotated[
-        tuple[ServedPool, ...], Meta(max_length=1024, description="Dynamic addresses by pool, to count leases by.")
+        tuple[ServedPool, ...],
+        Meta(max_length=MOST_POOLS, description="Dynamic addresses by pool, to count leases by."),
     ] = ()
     paused: Annotated[bool, described("True: the sidecar changes nothing and only reports.")] = False
 
@@ -139,7 +144,7 @@ class ServerStatus(Model, frozen=True, kw_only=True):
     pools: Annotated[
         tuple[PoolUsage, ...],
         Meta(
-            max_length=1024,
+            max_length=MOST_POOLS,
             extra_json_schema={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ] = ()

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from twinlease.api.pool import PoolSpec
 from twinlease.api.reservation import ReservationSpec
+from twinlease.api.server import MOST_POOLS
 from twinlease.model.decision import Problem
 from twinlease.model.states import Role
 from twinlease.model.validate import is_reserved_by_protocol, network
@@ -71,6 +72,9 @@ class Pools:
         subnet = IPv4Network(spec.subnet)
         first, last = int(subnet.network_address), int(subnet.broadcast_address)
         found = [_overlap(spec, each, each[2]) for each in _touching(self._starts, first, last)]
+        if len(self._specs) >= MOST_POOLS:
+            allowed = f"be a pair with fewer than {MOST_POOLS} pools"
+            found.append(Conflict(Problem(path="spec.pairRef.name", value=spec.pair_ref.name, allowed=allowed)))
         # Foreign subnets may overlap each other: all have to be looked at. They are few.
         found.extend(_overlap(spec, each, None) for each in self._foreign if each[0] <= last and each[1] >= first)
         for place, router in enumerate(spec.options.routers):

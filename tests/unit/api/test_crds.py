@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import pytest
 import yaml
 from msgspec import Meta
@@ -12,6 +13,7 @@ from twinlease.api.crds import KINDS, Kind, definitions
 from twinlease.api.pair import PairSpec
 from twinlease.api.rules import between, immutable, rule, text, validations
 from twinlease.api.schema import structural
+from twinlease.api.server import ServerSpec
 from twinlease.api.types import Duration, Model
 from twinlease.cli.crds import manifest
 
@@ -131,3 +133,14 @@ def test_a_message_expression_shows_the_value() -> None:
     assert rule("self > 0", "must be positive", value="string(self)")["messageExpression"] == (
         "'must be positive; found ' + string(self)"
     )
+
+
+def test_a_server_can_be_told_the_ranges_that_ten_thousand_reservations_cut_a_pool_into() -> None:
+    ranges = [{"start": "10.9.0.1", "end": "10.9.0.1"}] * 10_001
+    told = {
+        "pairRef": {"name": "lan"},
+        "role": "primary",
+        "failoverName": "lan",
+        "pools": [{"name": "lan", "ranges": ranges}],
+    }
+    assert len(msgspec.convert(told, ServerSpec).pools[0].ranges) == len(ranges)

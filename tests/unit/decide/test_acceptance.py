@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from twinlease.api.pair import Failover, PairSpec, Peer
 from twinlease.api.pool import Options, PoolSpec, Range
 from twinlease.api.reservation import ReservationSpec
+from twinlease.api.server import MOST_POOLS
 from twinlease.api.types import ObjectRef
 from twinlease.decide.acceptance import Accepted, Objects, State, Verdict, accept
 from twinlease.model.decision import Problem
@@ -160,6 +161,17 @@ def test_overlapping_subnets_of_one_pair_and_of_two() -> None:
     assert list(verdict.state.pools) == ["office"]
     assert "DHCPPool office serves" in str(verdict.pools["wide"][0])
     assert "DHCPPool theirs of pair other serves" in str(verdict.pools["far"][0])
+
+
+def test_a_pair_has_no_more_pools_than_its_servers_can_be_told() -> None:
+    many = tuple(pool(f"pool-{number:04}", f"10.{number // 256}.{number % 256}.0/24") for number in range(MOST_POOLS))
+    before = decided(State(), pools=many)
+    assert not before.pools
+    verdict = decided(before.state, pools=(pool("one-more", "10.99.0.0/24", created="0"), *many))
+    assert [str(each) for each in verdict.pools.pop("one-more")] == [
+        f"spec.pairRef.name: 'lan' must be a pair with fewer than {MOST_POOLS} pools"
+    ]
+    assert (verdict.state, verdict.pools) == (before.state, {})
 
 
 def test_a_changed_pool_does_not_take_a_reserved_address_for_its_router() -> None:
