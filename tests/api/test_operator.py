@@ -313,6 +313,26 @@ def test_a_changed_failover_link_waits_and_says_what_to_do(world: World, operato
     assert "delete the pair" in progressing["message"]
 
 
+def test_a_serving_pair_is_not_moved_to_another_interface_or_address(world: World, operator: Operator) -> None:
+    before, places = world.wanted(), _places(world)
+    world.pair(secondary={"nodeName": "n2", "interface": "eth7", "address": "10.9.0.77"})
+    settle(world, operator)
+
+    assert _places(world) == places
+    assert world.wanted() == before
+    progressing = world.conditions(PAIRS, "p")["Progressing"]
+    assert (progressing["status"], progressing["reason"]) == ("False", "LinkChanged")
+
+    world.pair()
+    settle(world, operator)
+    assert world.conditions(PAIRS, "p")["Progressing"]["reason"] == "UpToDate"
+
+
+def _places(world: World) -> dict[str, tuple[str, str]]:
+    specs = {name: each["spec"] for name, each in world.servers().items()}
+    return {name: (each.get("interface", ""), each.get("address", "")) for name, each in specs.items()}
+
+
 def test_a_paused_pair_is_left_alone(world: World, operator: Operator) -> None:
     world.pair(paused=True)
     world.pool(ranges=[])

@@ -16,7 +16,7 @@ from twinlease.controller.manifests import access, config, pod
 from twinlease.controller.manifests.common import Owner
 from twinlease.controller.network import endpoints, link
 from twinlease.controller.objects import ANNOTATION_TEMPLATE, LABEL_SERVER, Pair
-from twinlease.controller.serverspec import Bundle
+from twinlease.controller.serverspec import Bundle, Place
 from twinlease.controller.snapshot import Snapshot, wish
 from twinlease.controller.steps import Apply, Create, Delete, Once, Step, Swap
 from twinlease.decide import ledger, placement, rollout
@@ -27,6 +27,7 @@ from twinlease.kube import protocol
 from twinlease.model.decision import Decision
 from twinlease.model.service import Service
 from twinlease.model.states import Role
+from twinlease.model.validate import peer
 
 _SECRET_RETRY_SECONDS = 20.0
 _ENDED = frozenset({"Failed", "Succeeded"})
@@ -166,6 +167,8 @@ def _plan(case: _Case, wait: float | None) -> Plan:
     if views and decision.action == rollout.Action.NOTHING:
         decision, replaced = _replacements(case, views, decision)
         pods.append(replaced)
+    if decision.action == rollout.Action.NOTHING and any(_moved(case, role) for role in Role):
+        decision = rollout.LINK_CHANGED
     steps = [
         *_recording(case.owner, case.accepted, wanted),
         *_identities(case, bundles),
@@ -282,6 +285,7 @@ def _server(case: _Case, role: Role, new: Bundle | None) -> Step:
         serverspec.Wanted(
             spec=case.spec,
             role=role,
+            place=_place(case, role),
             node=node,
             subnets=case.accepted.subnets,
             bundle=new or old,
@@ -290,6 +294,15 @@ def _server(case: _Case, role: Role, new: Bundle | None) -> Step:
     )
     # Over one that the cache does not know, applying would take its configuration away.
     return Apply(resource=protocol.SERVERS, body=body, new=server is None)
+
+
+def _place(case: _Case, role: Role) -> Place:
+    server = case.snapshot.servers.get(role)
+    return serverspec.place(peer(case.spec, role), server, established=serverspec.established(case.snapshot))
+
+
+def _moved(case: _Case, role: Role) -> bool:
+    return serverspec.moved(peer(case.spec, role), _place(case, role))
 
 
 def _volumes(case: _Case) -> list[Step]:

@@ -7,7 +7,7 @@ look for a server at a port that its configuration does not name.
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from twinlease.api.pair import PairSpec
+from twinlease.api.pair import PairSpec, Peer
 from twinlease.api.pool import Range
 from twinlease.api.server import ServedPool, ServerSpec, WantedConfig
 from twinlease.api.types import ObjectRef
@@ -17,7 +17,6 @@ from twinlease.controller.snapshot import Snapshot
 from twinlease.kube.protocol import Json
 from twinlease.model.service import Service
 from twinlease.model.states import FailoverState, Role, serves
-from twinlease.model.validate import peer
 
 ANNOTATION_ESTABLISHED = "twinlease.io/established"
 """The pair has served together: from then on servers change one at a time."""
@@ -81,11 +80,46 @@ def established(snapshot: Snapshot) -> bool:
     return any(FailoverState.NORMAL in state or serves(*state) for state in states)
 
 
+class Place(Struct, frozen=True, kw_only=True):
+    """On which interface and addresses a server speaks; what is not set is its sidecar's to find."""
+
+    interface: str | UnsetType = UNSET
+    address: str | UnsetType = UNSET
+    failover_address: str | UnsetType = UNSET
+
+
+def place(wish: Peer, server: Server | None, *, established: bool) -> Place:
+    """Return where a server speaks: where the user wishes until the pair has served together, then where it does.
+
+    Clients know a server by its address, and the partner by that of the link. Were a wish for others handed on to a
+    pair that serves, the next restart of the daemon would take its old configuration to the new interface.
+    """
+    if not established or server is None or server.spec is None:
+        return Place(interface=wish.interface, address=wish.address, failover_address=wish.failover_address)
+    told, found = server.spec, server.status.network
+    return Place(
+        interface=told.interface or found.interface or UNSET,
+        address=told.address or found.address.partition("/")[0] or UNSET,
+        failover_address=told.failover_address,
+    )
+
+
+def moved(wish: Peer, held: Place) -> bool:
+    """Tell whether a user wishes a server to be elsewhere than where it is held."""
+    pairs = (
+        (wish.interface, held.interface),
+        (wish.address, held.address),
+        (wish.failover_address or held.address, held.failover_address or held.address),
+    )
+    return any(wanted and is_so and wanted != is_so for wanted, is_so in pairs)
+
+
 class Wanted(Struct, frozen=True, kw_only=True):
     """What a DHCPServer is built from; ``node`` is empty until the server is placed."""
 
     spec: PairSpec
     role: Role
+    place: Place
     node: str
     subnets: tuple[str, ...]
     bundle: Bundle | None
@@ -94,8 +128,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
 def body(owner: Owner, wanted: Wanted) -> Json:
     """Return the DHCPServer to apply."""
-    spec, role, bundle = wanted.spec, wanted.role, wanted.bundle
-    place = peer(spec, role)
+    spec, role, place, bundle = wanted.spec, wanted.role, wanted.place, wanted.bundle
     built = ServerSpec(
         pair_ref=ObjectRef(name=owner.name),
         role=str(role),

@@ -44,6 +44,16 @@ _ROLES: Mapping[Action, tuple[Role, ...]] = {
 _ONE = {Role.PRIMARY: Action.PRIMARY, Role.SECONDARY: Action.SECONDARY}
 
 
+LINK_CHANGED = Decision(
+    action=Action.WAIT,
+    reason="LinkChanged",
+    message="An interface, address or port of a server has changed. Clients and partner would lose it while only one "
+    "side knows, so all stays as it is: delete the pair and apply it again; with reclaimPolicy Retain the leases are "
+    "kept",
+)
+"""Why a pair that serves is not moved."""
+
+
 class ServerView(Struct, frozen=True, kw_only=True):
     """One server as its last report and its pod show it.
 
@@ -96,11 +106,7 @@ def configuration(servers: Servers, *, established: bool, link_changed: bool) ->
     if unconfigured or not established:
         return _first(unconfigured if established else outdated)
     if link_changed:
-        return _wait(
-            "LinkChanged",
-            "An address or port of the failover link has changed. The two servers would lose each other while only "
-            "one of them knows: delete the pair and apply it again; with reclaimPolicy Retain the leases are kept",
-        )
+        return LINK_CHANGED
     return _obstacle(servers) or Decision(
         action=_ONE[outdated[0]],
         reason="RollingOut",
