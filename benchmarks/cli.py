@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -19,7 +20,8 @@ from benchmarks.stage import CannotRunError, Stage, say, staged
 MET, MISSED, NOT_RUN, INTERRUPTED = 0, 1, 2, 130
 _WAIT_SECONDS = 3600.0
 
-Part = Callable[[Stage], tuple[list[Figure], object]]
+Part = Callable[[Stage, dict[str, Any]], list[Figure]]
+"""Measures on a stage, fills a record as it goes, returns figures."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.json:
         document = {"command": command, "cores": os.cpu_count(), "parts": record, "failed": failed,
                     "figures": [described(each) for each in figures]}  # fmt: skip
-        chosen.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        chosen.json.write_text(json.dumps(document, indent=2, default=asdict) + "\n", encoding="utf-8")
     if failed:
         return NOT_RUN
     return MISSED if any(each.verdict is Verdict.MISSED for each in figures) else MET
@@ -75,22 +77,21 @@ def described(figure: Figure) -> dict[str, Any]:
 def _parts(rounds: int) -> dict[str, Part]:
     return {
         "start": start.measure,
-        "rest": lambda stage: (rest.measure(stage), None),
-        "throughput": lambda stage: throughput.measure(stage, rounds),
+        "rest": rest.measure,
+        "throughput": lambda stage, record: throughput.measure(stage, rounds, record),
     }
 
 
-def _run(parts: dict[str, Part], wait_seconds: float) -> tuple[list[Figure], dict[str, object], dict[str, str]]:
+def _run(parts: dict[str, Part], wait_seconds: float) -> tuple[list[Figure], dict[str, Any], dict[str, str]]:
     """Run each part on a lab of its own, so that none inherits what another left; return figures, record, failures."""
     figures: list[Figure] = []
-    record: dict[str, object] = {}
+    record: dict[str, Any] = {name: {} for name in parts}
     failed: dict[str, str] = {}
     for name, part in parts.items():
         say(f"{name}: a fresh lab")
         try:
             with staged(wait_seconds) as stage:
-                found, record[name] = part(stage)
-            figures += found
+                figures += part(stage, record[name])
         except CannotRunError as error:
             failed[name] = str(error)
         except Exception as error:  # noqa: BLE001  # the other parts can still be measured; this one is reported

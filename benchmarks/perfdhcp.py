@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 # dhcpd waits a second for an answer to its ping before it offers an address that nobody had: no drop, that.
 _DROP_SECONDS = 5
-_COMPLETE = 0
-_WITH_DROPS = 3
-EXIT_STATUSES = frozenset({_COMPLETE, _WITH_DROPS})
-"""Above saturation something is always dropped, and perfdhcp calls that an error of its own kind."""
+_HOST_NAME = 12
+_BASE = "02:a0:00:00:00:00"
+WITH_DROPS = 3
+"""Exit status where something was dropped, as it always is above saturation."""
 
 
 class UnreadableError(ValueError):
@@ -23,13 +23,14 @@ class Load:
         rate: Exchanges begun per second.
         seconds: For so long.
         clients: Of so many clients in turn.
-        base: Hardware address of the first client; the others' follow.
+        host_name: What all of them call themselves. To a client that comes back early and unchanged dhcpd gives the
+            lease it remembers, without a word to the disk or to its partner; one with a new name gets it all.
     """
 
     rate: int
     seconds: int
     clients: int
-    base: str
+    host_name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ class Burst:
 
 def command(load: Load, link: str) -> list[str]:
     """Return the command line; perfdhcp plays a relay with the link's address, but sends to the broadcast address."""
-    clients = ["-b", f"mac={load.base}", "-R", str(load.clients)]
+    clients = ["-b", f"mac={_BASE}", "-R", str(load.clients)]
+    clients += ["-o", f"{_HOST_NAME},{load.host_name.encode('ascii').hex()}"]
     return ["perfdhcp", "-4", "-B", "-l", link, *clients, "-d", str(_DROP_SECONDS),
             "-r", str(load.rate), "-p", str(load.seconds)]  # fmt: skip
 

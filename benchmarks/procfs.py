@@ -44,6 +44,16 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return sum(ticks((_PROC / str(pid) / "stat").read_text(encoding="utf-8")) for pid in pids) / _TICKS
 
 
+def machine_seconds() -> float:
+    """Return the processor time, of all cores, that was not idle so far."""
+    return busy_ticks((_PROC / "stat").read_text(encoding="ascii")) / _TICKS
+
+
+def group_seconds(directory: Path) -> float:
+    """Return the processor time that a control group (version 2) has used so far."""
+    return group_microseconds((directory / "cpu.stat").read_text(encoding="ascii")) / 1e6
+
+
 def names(pids: Iterable[int]) -> dict[int, str]:
     """Return the name of each process that (still) exists."""
     found = {}
@@ -76,6 +86,20 @@ def kibibytes(text: str) -> dict[str, int]:
         if len(words) == 3 and words[2] == "kB":  # noqa: PLR2004 - name, value, unit
             found[words[0].removesuffix(":")] = int(words[1])
     return found
+
+
+def busy_ticks(stat: str) -> int:
+    """Return the time that all cores were busy, from the text of /proc/stat.
+
+    With interrupts: control groups are charged with those that came while their programs ran.
+    """
+    user, nice, system, _idle, _waiting, hard, soft = map(int, stat.splitlines()[0].split()[1:8])
+    return user + nice + system + hard + soft
+
+
+def group_microseconds(text: str) -> int:
+    """Return the time used from the text of a control group's cpu.stat."""
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("usage_usec "))
 
 
 def ticks(stat: str) -> int:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks import procfs
 from benchmarks.report import Figure, Target
@@ -28,20 +29,20 @@ class Resting:
     core_percent: float
 
 
-def measure(stage: Stage) -> list[Figure]:
+def measure(stage: Stage, record: dict[str, Any]) -> list[Figure]:
     """Measure one pair, then ten; leaves the objects to be deleted with the lab."""
     stage.apply(stage.example())
     stage.await_normal()
     pods = sorted(each["metadata"]["name"] for each in stage.servers())
     parts = {f"{pod} {name}": found for pod in pods for name, found in stage.server_parts(pod).items()}
-    one = _observe(parts | _replicas(stage))
+    one = record["one pair"] = _observe(parts | _replicas(stage))
     figures = [figure for name, found in one.items() for figure in _figures(name, found, pairs=1)]
     more = [each for number in range(1, PAIRS) for each in idle_pair(stage.example(), number)]
     stage.apply(more)
     until(
         "every pair has its servers and pods", lambda: _objects(stage) == (2 * PAIRS, 2 * PAIRS), timeout=180, every=0.5
     )
-    ten = _observe(_replicas(stage))
+    ten = record["ten pairs"] = _observe(_replicas(stage))
     return figures + [figure for name, found in ten.items() for figure in _figures(name, found, pairs=PAIRS)]
 
 

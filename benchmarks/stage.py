@@ -13,9 +13,10 @@ import yaml
 
 from benchmarks import procfs
 from tests.e2e.world import OPERATOR_NAMESPACE, World
-from tests.lab import images, paths
+from tests.lab import cgroups, images, paths
 from tests.lab.cluster import Lab
 from tests.lab.leftovers import LeftoversError
+from tests.lab.model import CGROUP
 from tests.lab.paths import LockBusyError
 from tests.lab.waiting import NotInTimeError, until
 
@@ -102,6 +103,21 @@ class Stage:
         """Return the processes of a node that have a name."""
         found = procfs.names(self.lab.node_processes(node))
         return Container(node, tuple(pid for pid, its in found.items() if its == name))
+
+    def logged(self, pod: str, node: str) -> str:
+        """Return the latest of what a pod's server container has logged, as the node's disk has it.
+
+        The file that is being written and the one before; those before that are compressed.
+        """
+        files = (self.lab.machines[node].directory / "var/log/pods").glob(f"default_{pod}_*/server/*.log*")
+        return "".join(
+            each.read_text(encoding="utf-8", errors="replace") for each in files if not each.name.endswith(".gz")
+        )
+
+    def foreign_seconds(self) -> float:
+        """Return the processor time that programs outside the lab, we included, have used so far."""
+        group = cgroups.of_host().unified.mountpoint / CGROUP
+        return procfs.machine_seconds() - procfs.group_seconds(group)
 
     def _both_normal(self) -> bool:
         states = [each.get("status", {}).get("failover", {}).get("state") for each in self.servers()]

@@ -3,23 +3,23 @@
 import pytest
 
 from benchmarks import cli, throughput
+from benchmarks.contest import Pair, Spell
 from benchmarks.perfdhcp import Burst
 from benchmarks.report import Verdict
 from benchmarks.stage import CannotRunError
 from benchmarks.statistics import Round
-from benchmarks.throughput import Outcome
 
 
-def outcome(name: str, rate: float) -> Outcome:
-    """Return what a pair achieved in two bursts."""
+def pair(name: str, rate: float) -> Pair:
+    """Return a pair with two bursts behind it."""
     burst = Burst(rate, begun=6000, offered=5000, completed=4000, delays=(1.0, 2.0))
-    return Outcome(name, [burst, burst], {"dhcpd": 4.0})
+    return Pair(name, "nowhere", {"dhcpd": []}, [Spell(burst, {"dhcpd": 2.0}, 0.0)] * 2)
 
 
 def figures(ratios: list[float]) -> dict[str, Verdict]:
     """Return the verdicts on rounds of these ratios."""
     rounds = [Round((100 * ratio, 100 * ratio), (100, 100)) for ratio in ratios]
-    found = throughput.figures(rounds, [outcome("managed", 700), outcome("bare", 710)], 900)
+    found = throughput.figures(rounds, (pair("managed", 700), pair("bare", 710)), "how")
     return {each.name: each.verdict for each in found}
 
 
@@ -42,7 +42,7 @@ def test_too_few_rounds_give_no_verdict() -> None:
 
 def test_processor_time_is_charged_per_exchange() -> None:
     rounds = [Round((1, 1), (1, 1))] * 6
-    found = throughput.figures(rounds, [outcome("managed", 700)], 900)
+    found = throughput.figures(rounds, (pair("managed", 700), pair("bare", 710)), "how")
     assert [each.value for each in found if each.name == "managed: CPU of dhcpd"] == [0.5]
 
 

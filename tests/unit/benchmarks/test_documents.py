@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from copy import deepcopy
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 import pytest
 
-from benchmarks import bare, rest, throughput, wires
+from benchmarks import bare, contest, rest, throughput, wires
 from benchmarks.stage import CannotRunError
 from tests.unit.engines.cases import PARAMETERS, both, endpoint, run
 from twinlease.engines.isc.render import render
@@ -135,7 +135,7 @@ def test_idle_pairs_are_all_different_and_find_no_node() -> None:
     assert [each["spec"]["pairRef"]["name"] for each in made[1:3]] == ["lan-1", "lan-1"]
 
 
-def test_the_large_pool_holds_every_client_of_a_burst_twice() -> None:
+def test_the_large_pool_has_an_address_for_every_client() -> None:
     before = deepcopy(EXAMPLE)
     found = throughput.large(EXAMPLE)
     assert before == EXAMPLE
@@ -143,7 +143,9 @@ def test_the_large_pool_holds_every_client_of_a_burst_twice() -> None:
     spec = found[1]["spec"]
     assert spec["subnet"] == "10.250.0.0/16"
     assert spec["options"] == EXAMPLE[1]["spec"]["options"]
-    assert set(spec["leaseTime"].values()) == {"90s"}
+    ends = [int(IPv4Address(spec["ranges"][0][end])) for end in ("start", "end")]
+    assert ends[1] - ends[0] > 1.5 * contest.CLIENTS
+    assert set(spec["leaseTime"].values()) == {"8h"}
 
 
 def test_the_second_lan_has_no_address_of_the_first() -> None:

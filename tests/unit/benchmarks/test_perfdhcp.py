@@ -76,9 +76,14 @@ def test_anything_else_is_no_measurement(said: str) -> None:
 
 
 def test_the_load_is_broadcast_and_bounded() -> None:
-    words = command(Load(rate=800, seconds=6, clients=4800, base="02:a0:00:00:00:00"), "eth0")
+    words = command(Load(rate=800, seconds=6, clients=4800, host_name="b7"), "eth0")
     assert words[0] == "perfdhcp"
     assert "-B" in words
     assert words[words.index("-p") + 1] == "6"
     assert words[words.index("-R") + 1] == "4800"
-    assert words[words.index("-b") + 1] == "mac=02:a0:00:00:00:00"
+
+
+def test_each_burst_may_have_a_host_name_of_its_own() -> None:
+    one, other = (command(Load(800, 6, 4800, name), "eth0") for name in ("b7", "b8"))
+    assert "12,6237" in one
+    assert [(a, b) for a, b in zip(one, other, strict=True) if a != b] == [("12,6237", "12,6238")]
