@@ -140,7 +140,8 @@ class Failover(Model, frozen=True, kw_only=True):
         Meta(ge=0, le=255),
         described(
             "A client that has tried for longer than this many seconds is answered by both servers. Network boot "
-            "suffers above 3: UEFI then waits 36 s for a partner that died unnoticed."
+            "suffers above 3: UEFI then waits 36 s for a partner that died unnoticed. 0 switches the sharing off: "
+            "both answer everybody."
         ),
     ] = 3
 
