@@ -470,6 +470,49 @@ def test_no_event_is_told_twice(world: World, operator: Operator, start: Start) 
     assert len(events(world)) == told
 
 
+def test_a_config_map_that_somebody_deleted_is_made_again(world: World, operator: Operator) -> None:
+    world.pool(leaseTime={"default": "20m"})
+    operator.look()  # the secondary is told, and has not followed yet
+    ordered = world.servers()["p-secondary"]["spec"]["config"]["configMaps"]
+    for name in ordered:
+        world.admin.delete(CONFIG_MAPS, name, world.namespace)
+    operator.look()
+
+    assert set(ordered) <= set(world.all(CONFIG_MAPS))
+
+
+def test_a_status_without_sense_is_told_and_changes_nothing(world: World, operator: Operator) -> None:
+    before = world.wanted()
+    network = {"interface": "eth1", "linkUp": True, "address": "garbage"}
+    world.report("p-primary", running=before["p-primary"], state="Normal", network=network)
+    world.pool(ranges=[])
+    operator.look()
+
+    assert world.wanted() == before
+    message = world.conditions(PAIRS, "p")["Progressing"]["message"]
+    assert "the status of DHCPServer p-primary has 'garbage' where an address should be" in message
+
+
+def test_a_server_that_is_still_told_a_withdrawn_revision_confirms_nothing(world: World, operator: Operator) -> None:
+    good = world.wanted()
+    world.pool(ranges=[{"start": "10.9.0.100", "end": "10.9.0.250"}])
+    operator.look()
+    refused = world.wanted()["p-secondary"]
+    world.report("p-secondary", running=good["p-secondary"], state="Normal", rejected=refused)
+    world.report("p-primary", running=good["p-primary"], state="CommunicationsInterrupted")
+    world.pool()
+    world.reservation("printer", MAC, "10.9.0.240")  # what only the refused one would have leased out
+    operator.look()
+    assert world.wanted()["p-secondary"] == refused, "nothing is told while the pair is not normal"
+
+    operator.now += 1800 + 60
+    operator.look()
+    world.report("p-secondary", running=good["p-secondary"], state="Normal", rejected=refused)
+    world.report("p-primary", running=good["p-primary"], state="Normal")
+    operator.look()
+    assert MAC not in world.text("p-secondary")
+
+
 def statuses(world: World, resource: protocol.Resource, name: str) -> dict[str, str]:
     return {each: found["status"] for each, found in world.conditions(resource, name).items()}
 

@@ -6,13 +6,14 @@ from ipaddress import IPv4Network
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
 from twinlease.api.pair import PairSpec
 from twinlease.api.types import Model
 from twinlease.controller.manifests.common import Owner, metadata
 from twinlease.controller.network import seen
 from twinlease.controller.objects import Custom, Pool
+from twinlease.controller.serverspec import told
 from twinlease.controller.snapshot import Snapshot, wish
 from twinlease.decide import acceptance, ledger, placement
 from twinlease.decide.ledger import Ledger, LedgerError, Served
@@ -118,11 +119,14 @@ def judge(found: Snapshot, now: float) -> Acceptance:
 
 
 def _running(found: Snapshot) -> dict[Role, str]:
-    """Return what each server runs, of those that have reported for what they are told now."""
+    """Return what each server runs, of those that have reported for what they are told now, and run just that.
+
+    A server that is told another revision than it runs may start that at any time: it confirms nothing.
+    """
     return {
         role: server.status.config.revision
         for role, server in found.servers.items()
-        if server.status.observed_generation == server.meta.generation
+        if server.status.observed_generation == server.meta.generation and server.status.config.revision == told(server)
     }
 
 
@@ -130,11 +134,11 @@ def _refused(found: Snapshot, published: Ledger) -> bool:
     """Tell whether a server refused what was published last and the other was never told to run it."""
     refused = False
     for role, server in found.servers.items():
-        revision, spec = published.revisions.get(role, ""), server.spec
-        told = spec is not None and spec.config is not UNSET and spec.config.revision == revision
-        if server.status.config.revision == revision or (told and server.status.config.rejected != revision):
+        revision = published.revisions.get(role, "")
+        is_told = bool(revision) and told(server) == revision
+        if server.status.config.revision == revision or (is_told and server.status.config.rejected != revision):
             return False
-        refused |= told
+        refused |= is_told
     return refused
 
 

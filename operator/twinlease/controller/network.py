@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from twinlease.api.pair import PairSpec
+from twinlease.api.server import Network
 from twinlease.controller.objects import Server
 from twinlease.decide.rollout import Action
 from twinlease.model import placed
 from twinlease.model.decision import Decision
-from twinlease.model.placed import Seen
+from twinlease.model.placed import Seen, interface
 from twinlease.model.service import Endpoint
 from twinlease.model.states import Role
 
@@ -51,11 +53,30 @@ def _complete(report: Seen) -> bool:
 def _seen(server: Server) -> Seen:
     condition = next((each for each in server.status.conditions if each.type == NETWORK_READY), None)
     bad = condition is not None and condition.status == "False"
+    network = _readable(server.status.network)
     node = UNSET if server.spec is None else server.spec.node_name
     return Seen(
         server=server.meta.name,
         node="" if node is UNSET else node,
-        network=server.status.network if server.status.network.interface or server.status.network.address else None,
+        network=network if network.interface or network.address else None,
         reason=condition.reason if condition is not None and bad else "",
-        message=condition.message if condition is not None and bad else "",
+        message=_unreadable(server) or (condition.message if condition is not None and bad else ""),
     )
+
+
+def _readable(network: Network) -> Network:
+    """Return a report without the addresses that are none."""
+    link = network.failover_address
+    return replace(
+        network,
+        address=network.address if interface(network.address) is not None else "",
+        failover_address=link if interface(link) is not None and "/" not in link else "",
+    )
+
+
+def _unreadable(server: Server) -> str:
+    told, read = server.status.network, _readable(server.status.network)
+    for wrong, right in ((told.address, read.address), (told.failover_address, read.failover_address)):
+        if wrong != right:
+            return f"the status of DHCPServer {server.meta.name} has {wrong!r} where an address should be"
+    return ""

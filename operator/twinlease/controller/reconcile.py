@@ -172,7 +172,7 @@ def _plan(case: _Case, wait: float | None) -> Plan:
     steps = [
         *_recording(case.owner, case.accepted, wanted),
         *_identities(case, bundles),
-        *(step for role in bundles if not isinstance(target, Decision) for step in _chunks(case, role, target)),
+        *_chunks(case, bundles, target),
         *(_server(case, role, bundles.get(role)) for role in Role),
         *_volumes(case),
         *(step for group in pods for step in group),
@@ -224,10 +224,9 @@ def _target(case: _Case) -> _Target | Decision:
 def _view(case: _Case, role: Role, target: str) -> ServerView:
     server, found = case.snapshot.servers[role], case.snapshot.pods.get(role)
     local, partner = case.snapshot.state(role)
-    wanted = serverspec.bundle_of(server)
     template = pod.template_hash(case.owner, case.spec, role, case.environment.image)
     return ServerView(
-        wanted="" if wanted is None else wanted.config.revision,
+        wanted=serverspec.told(server),
         target=target,
         running=server.status.config.revision,
         rejected=server.status.config.rejected,
@@ -271,8 +270,13 @@ def _identities(case: _Case, bundles: Mapping[Role, Bundle]) -> list[Step]:
     return steps
 
 
-def _chunks(case: _Case, role: Role, target: _Target) -> list[Step]:
-    bodies = config.config_maps(case.owner, role, target.revisions[role])
+def _chunks(case: _Case, bundles: Mapping[Role, Bundle], target: _Target | Decision) -> list[Step]:
+    """Return the ConfigMaps of what is ordered now, and of what was: somebody may have deleted them since."""
+    if isinstance(target, Decision):
+        return []
+    servers, names = case.snapshot.servers, target.names
+    ordered = [role for role in Role if role in bundles or serverspec.told(servers[role]) == names[role]]
+    bodies = [body for role in ordered for body in config.config_maps(case.owner, role, target.revisions[role])]
     return [Create(resource=protocol.CONFIG_MAPS, body=body) for body in bodies]
 
 

@@ -15,6 +15,7 @@ from twinlease.controller.manifests.common import Owner, metadata
 from twinlease.controller.objects import Server
 from twinlease.controller.snapshot import Snapshot
 from twinlease.kube.protocol import Json
+from twinlease.model.placed import interface
 from twinlease.model.service import Service
 from twinlease.model.states import FailoverState, Role, serves
 
@@ -67,6 +68,12 @@ def bundle_of(server: Server) -> Bundle | None:
     )
 
 
+def told(server: Server) -> str:
+    """Return the revision that a server was last told to run; empty before the first."""
+    wanted = bundle_of(server)
+    return "" if wanted is None else wanted.config.revision
+
+
 def link_of(server: Server) -> str:
     """Return the failover link of a server's configuration; empty before the first."""
     return server.meta.annotations.get(ANNOTATION_LINK, "")
@@ -99,9 +106,14 @@ def place(wish: Peer, server: Server | None, *, established: bool) -> Place:
     told, found = server.spec, server.status.network
     return Place(
         interface=told.interface or found.interface or UNSET,
-        address=told.address or found.address.partition("/")[0] or UNSET,
+        address=told.address or _plain(found.address),
         failover_address=told.failover_address,
     )
+
+
+def _plain(reported: str) -> str | UnsetType:
+    found = interface(reported)
+    return UNSET if found is None else str(found.ip)
 
 
 def moved(wish: Peer, held: Place) -> bool:

@@ -1,7 +1,7 @@
 """What the servers' nodes say of a pair's specification: interfaces and addresses, as the sidecars found them."""
 
 from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import AddressValueError, IPv4Address, IPv4Interface, NetmaskValueError
 
 from msgspec import UNSET, Struct
 
@@ -29,6 +29,14 @@ class Seen(Struct, frozen=True, kw_only=True):
     network: Network | None = None
     reason: str = ""
     message: str = ""
+
+
+def interface(text: str) -> IPv4Interface | None:
+    """Return an address with its prefix length; None if a text is none, for a status can hold anything."""
+    try:
+        return IPv4Interface(text)
+    except (AddressValueError, NetmaskValueError):
+        return None
 
 
 def problems(spec: PairSpec, seen: Mapping[Role, Seen]) -> list[Problem]:
