@@ -8,7 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -24,29 +24,41 @@ Part = Callable[[Stage, dict[str, Any]], list[Figure]]
 """Measures on a stage, fills a record as it goes, returns figures."""
 
 
+@dataclass
+class Results:
+    """What came of the parts: figures, everything measured, and why a part did not run."""
+
+    figures: list[Figure] = field(default_factory=list)
+    record: dict[str, dict[str, Any]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def status(self) -> int:
+        """The exit status: 0 if all ran and met their targets, 1 if a figure missed its, 2 if a part did not run."""
+        if self.failed:
+            return NOT_RUN
+        return MISSED if any(each.verdict is Verdict.MISSED for each in self.figures) else MET
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the chosen parts; return 0 if all ran and met their targets, 1 if one missed its, 2 if one did not run."""
-    chosen = make_parser().parse_args(arguments)
+    """Run the chosen parts, print what they measured, and return the exit status (see ``Results``)."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    chosen = make_parser().parse_args(words)
     signal.signal(signal.SIGTERM, _interrupt)
     parts = _parts(chosen.rounds)
-    wanted = {chosen.part: parts[chosen.part]} if chosen.part else parts
+    results = Results()
+    status = None
     try:
-        figures, record, failed = _run(wanted, chosen.wait)
+        _run({chosen.part: parts[chosen.part]} if chosen.part else parts, chosen.wait, results)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the lab is gone\n")
-        return INTERRUPTED
-    command = " ".join(["python -m benchmarks", *(sys.argv[1:] if arguments is None else arguments)])
-    print(f"\n{command}   on {os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}\n")
-    print(table(figures), end="")
-    for part, why in failed.items():
-        print(f"{part}: NOT MEASURED: {why}")
+        status = INTERRUPTED
+    command = " ".join(["python -m benchmarks", *words])
+    _show(command, results)
     if chosen.json:
-        document = {"command": command, "cores": os.cpu_count(), "parts": record, "failed": failed,
-                    "figures": [described(each) for each in figures]}  # fmt: skip
-        chosen.json.write_text(json.dumps(document, indent=2, default=asdict) + "\n", encoding="utf-8")
-    if failed:
-        return NOT_RUN
-    return MISSED if any(each.verdict is Verdict.MISSED for each in figures) else MET
+        chosen.json.write_text(
+            json.dumps(document(command, results), indent=2, default=asdict) + "\n", encoding="utf-8"
+        )
+    return results.status if status is None else status
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -59,6 +71,17 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--wait", type=float, default=_WAIT_SECONDS, metavar="SECONDS",
                         help="for a lab in use to become free (default: %(default)g)")  # fmt: skip
     return parser
+
+
+def document(command: str, results: Results) -> dict[str, Any]:
+    """Return everything as JSON has it."""
+    return {
+        "command": command,
+        "cores": os.cpu_count(),
+        "figures": [described(each) for each in results.figures],
+        "failed": results.failed,
+        "parts": results.record,
+    }
 
 
 def described(figure: Figure) -> dict[str, Any]:
@@ -82,22 +105,29 @@ def _parts(rounds: int) -> dict[str, Part]:
     }
 
 
-def _run(parts: dict[str, Part], wait_seconds: float) -> tuple[list[Figure], dict[str, Any], dict[str, str]]:
-    """Run each part on a lab of its own, so that none inherits what another left; return figures, record, failures."""
-    figures: list[Figure] = []
-    record: dict[str, Any] = {name: {} for name in parts}
-    failed: dict[str, str] = {}
+def _run(parts: dict[str, Part], wait_seconds: float, results: Results) -> None:
+    """Run each part on a lab of its own, so that none inherits what another left."""
     for name, part in parts.items():
         say(f"{name}: a fresh lab")
+        record = results.record.setdefault(name, {})
         try:
             with staged(wait_seconds) as stage:
-                figures += part(stage, record[name])
+                results.figures += part(stage, record)
+        except KeyboardInterrupt:
+            results.failed[name] = "interrupted; the lab is gone"
+            raise
         except CannotRunError as error:
-            failed[name] = str(error)
+            results.failed[name] = str(error)
         except Exception as error:  # noqa: BLE001  # the other parts can still be measured; this one is reported
             traceback.print_exc()
-            failed[name] = f"{type(error).__name__}: {error}"
-    return figures, record, failed
+            results.failed[name] = f"{type(error).__name__}: {error}"
+
+
+def _show(command: str, results: Results) -> None:
+    print(f"\n{command}   on {os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}\n")
+    print(table(results.figures), end="")
+    for part, why in results.failed.items():
+        print(f"{part}: NOT MEASURED: {why}")
 
 
 def _rounds(text: str) -> int:

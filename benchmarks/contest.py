@@ -30,10 +30,10 @@ _PRIMING_RATE = 400
 _CALM = 0.1
 _CALM_SECONDS = 60.0
 _FEW_PACKETS, _MOST_PACKETS = 0.02, 0.9
-_DISTURBED = 0.15  # of a core that work other than the lab's may take
-_ATTEMPTS = 6
-_QUIET_SECONDS = 5.0
-_QUIET_ATTEMPTS = 36
+_DISTURBED = 0.1  # of a core that programs other than the lab's may take
+_ATTEMPTS = 10
+_QUIET_SECONDS = 1.0
+_QUIET_ATTEMPTS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +86,17 @@ class Contest:
         self._calibrate()
 
     def round(self) -> Round:
-        """Let them take turns: managed, bare, bare, managed; again, if other work on the machine disturbed them.
+        """Let them take turns: managed, bare, bare, managed.
 
         Raises:
-            CannotRunError: Time and again.
+            CannotRunError: Other programs disturbed them time and again.
         """
         turns = (self._managed, self._bare, self._bare, self._managed)
-        for _ in range(_ATTEMPTS):
-            spells = [self._spell(pair, self.rate, SECONDS) for pair in turns]
-            worst = max(each.foreign for each in spells)
-            if worst <= _DISTURBED:
-                for pair, spell in zip(turns, spells, strict=True):
-                    pair.spells.append(spell)
-                rates = [each.burst.rate for each in spells]
-                return Round((rates[0], rates[3]), (rates[1], rates[2]))
-            self.repeated += 1
-            say(f"throughput: other work on this machine took {worst:.0%} of a core: that round does not count")
-            self._await_quiet()
-        raise CannotRunError(f"other work on this machine disturbed {_ATTEMPTS} rounds in a row")
+        spells = self._undisturbed(turns, self.rate)
+        for pair, spell in zip(turns, spells, strict=True):
+            pair.spells.append(spell)
+        rates = [each.burst.rate for each in spells]
+        return Round((rates[0], rates[3]), (rates[1], rates[2]))
 
     def witness(self, *, bare: bool) -> tuple[str, int]:
         """Put one more burst, below saturation, on a pair; return its clients' host name and how many were served."""
@@ -134,12 +127,28 @@ class Contest:
         """Find the first rate that the bare pair does not keep up with."""
         rate = float(_FIRST_RATE)
         while rate < _MOST:
-            burst = self._spell(self._bare, int(rate), SECONDS).burst
-            say(f"throughput: bare at {int(rate)}/s: {burst.rate:.0f}/s completed")
-            if burst.completed < burst.begun * _SATURATED:
+            [spell] = self._undisturbed((self._bare,), int(rate))
+            say(f"throughput: bare at {int(rate)}/s: {spell.burst.rate:.0f}/s completed")
+            if spell.burst.completed < spell.burst.begun * _SATURATED:
                 break
             rate *= _FASTER
         self.rate = min(int(rate), _MOST)
+        self.repeated = 0
+
+    def _undisturbed(self, turns: tuple[Pair, ...], rate: int) -> list[Spell]:
+        """Put pairs under load in turn; all of it again if other programs took a share of any turn."""
+        for _ in range(_ATTEMPTS):
+            self._await_quiet()
+            spells: list[Spell] = []
+            for pair in turns:
+                spells.append(self._spell(pair, rate, SECONDS))
+                if spells[-1].foreign > _DISTURBED:
+                    break
+            else:
+                return spells
+            self.repeated += 1
+            say(f"throughput: other programs took {spells[-1].foreign:.0%} of a core: once more")
+        raise CannotRunError(f"other programs on this machine disturbed {_ATTEMPTS} attempts in a row")
 
     def _spell(self, pair: Pair, rate: int, seconds: int) -> Spell:
         """Put a pair under load while the other rests, and wait until both do."""

@@ -44,14 +44,14 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return sum(ticks((_PROC / str(pid) / "stat").read_text(encoding="utf-8")) for pid in pids) / _TICKS
 
 
-def machine_seconds() -> float:
-    """Return the processor time, of all cores, that was not idle so far."""
-    return busy_ticks((_PROC / "stat").read_text(encoding="ascii")) / _TICKS
+def machine_user_seconds() -> float:
+    """Return the processor time that all programs of this machine have used in user mode so far."""
+    return user_ticks((_PROC / "stat").read_text(encoding="ascii")) / _TICKS
 
 
-def group_seconds(directory: Path) -> float:
-    """Return the processor time that a control group (version 2) has used so far."""
-    return group_microseconds((directory / "cpu.stat").read_text(encoding="ascii")) / 1e6
+def group_user_seconds(directory: Path) -> float:
+    """Return the processor time that a control group (version 2) has used in user mode so far."""
+    return group_user_microseconds((directory / "cpu.stat").read_text(encoding="ascii")) / 1e6
 
 
 def names(pids: Iterable[int]) -> dict[int, str]:
@@ -88,18 +88,15 @@ def kibibytes(text: str) -> dict[str, int]:
     return found
 
 
-def busy_ticks(stat: str) -> int:
-    """Return the time that all cores were busy, from the text of /proc/stat.
-
-    With interrupts: control groups are charged with those that came while their programs ran.
-    """
-    user, nice, system, _idle, _waiting, hard, soft = map(int, stat.splitlines()[0].split()[1:8])
-    return user + nice + system + hard + soft
+def user_ticks(stat: str) -> int:
+    """Return the time in user mode of all cores, from the text of /proc/stat."""
+    user, nice = stat.splitlines()[0].split()[1:3]
+    return int(user) + int(nice)
 
 
-def group_microseconds(text: str) -> int:
-    """Return the time used from the text of a control group's cpu.stat."""
-    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("usage_usec "))
+def group_user_microseconds(text: str) -> int:
+    """Return the time in user mode from the text of a control group's cpu.stat."""
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("user_usec "))
 
 
 def ticks(stat: str) -> int:

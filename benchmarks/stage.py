@@ -99,10 +99,10 @@ class Stage:
         node = containers["server"].node
         return {"sidecar": containers["sidecar"], "guard": Container(node, guard), "dhcpd": Container(node, dhcpd)}
 
-    def named(self, node: str, name: str) -> Container:
-        """Return the processes of a node that have a name."""
+    def runtime(self, node: str) -> Container:
+        """Return the processes of a node's container runtime, which carry the containers' logs to the disk."""
         found = procfs.names(self.lab.node_processes(node))
-        return Container(node, tuple(pid for pid, its in found.items() if its == name))
+        return Container(node, tuple(pid for pid, name in found.items() if name.startswith("containerd")))
 
     def logged(self, pod: str, node: str) -> str:
         """Return the latest of what a pod's server container has logged, as the node's disk has it.
@@ -115,9 +115,12 @@ class Stage:
         )
 
     def foreign_seconds(self) -> float:
-        """Return the processor time that programs outside the lab, we included, have used so far."""
+        """Return the processor time in user mode that programs outside the lab, we included, have used so far.
+
+        In user mode only: what kernel threads do (write out, journal) they do for the lab, but not in its name.
+        """
         group = cgroups.of_host().unified.mountpoint / CGROUP
-        return procfs.machine_seconds() - procfs.group_seconds(group)
+        return procfs.machine_user_seconds() - procfs.group_user_seconds(group)
 
     def _both_normal(self) -> bool:
         states = [each.get("status", {}).get("failover", {}).get("state") for each in self.servers()]

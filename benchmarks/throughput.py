@@ -81,12 +81,13 @@ def _pairs(stage: Stage) -> Iterator[tuple[Pair, Pair]]:
         for kind, part in stage.server_parts(name).items():
             managed.setdefault(kind, []).extend(part.pids)
     managed["operator"] = _pids(stage.operators())
-    managed["containerd"] = runtimes = [pid for where in wires.NODES for pid in stage.named(where, "containerd").pids]
     with (
         wires.managed_client(stage.lab) as own_client,
         wires.second_lan() as other_client,
         bare.running(stage, names) as twins,
     ):
+        runtimes = [pid for where in wires.NODES for pid in stage.runtime(where).pids]
+        managed["containerd"] = runtimes
         parts = {"dhcpd": _pids(twins), "containerd": runtimes}
         yield Pair("managed", own_client, managed), Pair("bare", other_client, parts)
 

@@ -1,11 +1,14 @@
 """The verdict on a contest, and the command line."""
 
+import json
+from dataclasses import asdict
+
 import pytest
 
 from benchmarks import cli, throughput
 from benchmarks.contest import Pair, Spell
 from benchmarks.perfdhcp import Burst
-from benchmarks.report import Verdict
+from benchmarks.report import Figure, Target, Verdict
 from benchmarks.stage import CannotRunError
 from benchmarks.statistics import Round
 
@@ -57,3 +60,23 @@ def test_what_gives_no_verdict_is_refused(words: list[str], capsys: pytest.Captu
     with pytest.raises(SystemExit):
         cli.make_parser().parse_args(words)
     assert "usage" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("values", "failed", "status"),
+    [([39.0], {}, 0), ([39.0, 41.0], {}, 1), ([39.0], {"throughput": "why"}, 2), ([41.0], {"rest": "why"}, 2)],
+)
+def test_the_exit_status_tells_a_miss_from_what_did_not_run(
+    values: list[float], failed: dict[str, str], status: int
+) -> None:
+    figures = [Figure("rest", "sidecar: RSS", value, "MB", Target(40)) for value in values]
+    assert cli.Results(figures, {}, failed).status == status
+
+
+def test_everything_measured_is_in_the_document() -> None:
+    figure = Figure("rest", "sidecar: RSS", 41.0, "MB", Target(40))
+    results = cli.Results([figure], {"throughput": {"managed": pair("managed", 700).spells}}, {"start": "why"})
+    read = json.loads(json.dumps(cli.document("python -m benchmarks", results), default=asdict))
+    assert read["figures"][0]["verdict"] == "MISSED"
+    assert read["failed"] == {"start": "why"}
+    assert read["parts"]["throughput"]["managed"][0]["burst"]["completed"] == 4000

@@ -54,9 +54,9 @@ def test_processes_are_told_apart_by_control_group() -> None:
     assert procfs.in_container([os.getpid()], "") == [os.getpid()]
 
 
-def test_the_machine_is_busy_with_programs_and_interrupts_not_with_waiting() -> None:
-    assert procfs.busy_ticks("cpu  100 20 3 99999 777 5 6 0 0 0\ncpu0 1 1 1 1 1 1 1 0 0 0\n") == 134
+def test_the_machine_tells_its_time_in_user_mode() -> None:
+    assert procfs.user_ticks("cpu  100 20 3 99999 777 5 6 0 0 0\ncpu0 1 1 1 1 1 1 1 0 0 0\n") == 120
 
 
-def test_a_group_tells_its_time() -> None:
-    assert procfs.group_microseconds("usage_usec 4200\nuser_usec 4000\nsystem_usec 200\n") == 4200
+def test_a_group_tells_its_time_in_user_mode() -> None:
+    assert procfs.group_user_microseconds("usage_usec 4200\nuser_usec 4000\nsystem_usec 200\n") == 4000
