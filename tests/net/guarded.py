@@ -4,8 +4,11 @@ import hashlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -104,6 +107,15 @@ class Guard:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait(timeout=10)
+
+
+@contextmanager
+def connection(guard: Guard) -> Iterator[socket.socket]:
+    """Open a connection of our own to the guard."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(10)
+        sock.connect(str(guard.run_dir / "guard.sock"))
+        yield sock
 
 
 def alive(pid: int) -> bool:

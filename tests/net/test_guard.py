@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import pytest
 
 from tests.lab.shell import program
 from tests.lab.waiting import until
-from tests.net.guarded import INTERFACE, Guard, alive, package_copy
+from tests.net.guarded import INTERFACE, Guard, alive, connection, package_copy
 from tests.net.jig import UID, Jig
 from tests.net.services import service
 from twinlease.ipc.client import GuardUnreachable
@@ -186,15 +185,6 @@ def test_commands_run_one_after_the_other(guard: Guard) -> None:
         replies = [json.loads(reader.readline()) for _ in lines]
     assert [(reply["id"], reply["ok"]) for reply in replies] == [(1, True), (2, True), (3, True), (4, True)]
     assert [reply["result"]["running"] for reply in replies] == [False, True, False, False]
-
-
-@contextmanager
-def connection(guard: Guard) -> Iterator[socket.socket]:
-    """Open a connection of our own to the guard."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(10)
-        sock.connect(str(guard.run_dir / "guard.sock"))
-        yield sock
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,24 @@ class ServerProcess(Protocol):
             EditError: An edit that this engine does not know, or an unusable file.
         """
 
+    def snapshot(self, lease_file: Path, copy: Path) -> bool:
+        """Copy the lease database durably, all or nothing; tell whether there was one to copy.
+
+        Called with the server stopped, before it is started with another configuration.
+
+        Raises:
+            EditError: It cannot be read, or the copy not be written; there is none then.
+        """
+
+    def restore(self, lease_file: Path, copy: Path) -> None:
+        """Give the lease database the records of a copy that it lacks; where both have one, its own stays.
+
+        Called with the server stopped. Atomic and durable; running it twice is harmless. The copy stays.
+
+        Raises:
+            EditError: One cannot be read, or the database not be replaced; it is unchanged.
+        """
+
 
 def server_process(engine: str) -> ServerProcess:
     """Return an engine's process half by the engine's API name.

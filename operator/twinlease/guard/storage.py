@@ -15,6 +15,8 @@ from twinlease.ipc.protocol import Code, ProtocolError, is_revision
 _CHUNK = 256 * 1024
 _MAX_CONFIG = 64 * 1024 * 1024
 _CURRENT = "current"
+_COPY = "leases-before-"
+_TEMPORARY = ".new"
 
 
 class Storage:
@@ -97,6 +99,8 @@ class Storage:
             fresh.replace(target)
             _sync(target.parent)
         except OSError as error:
+            with contextlib.suppress(OSError):  # on a full disk half a file is in everybody's way
+                fresh.unlink()
             raise self._failed(error) from error
         return target
 
@@ -109,7 +113,7 @@ class Storage:
         return revision if is_revision(revision) and self.path(revision).is_file() else ""
 
     def make_current(self, revision: str) -> None:
-        """Let later starts run a revision, durably, and remove configurations that nobody needs any more.
+        """Let later starts run a revision, durably, and remove configurations and copies that nobody needs any more.
 
         Called when the server runs with it already, so a failure is no reason to stop anything: it shows in ``error``.
         """
@@ -120,14 +124,77 @@ class Storage:
             link.unlink(missing_ok=True)
             link.symlink_to(revision)
             link.replace(directory / _CURRENT)
-            _sync(directory)
+            self.forget_settled_copy()
         except OSError as error:
             self._failed(error)
+            return
+        except ProtocolError:  # noted
             return
         for file in directory.iterdir():
             if file.name not in {_CURRENT, revision, before}:
                 with contextlib.suppress(OSError):
                     file.unlink()
+
+    def room(self, size: int) -> None:
+        """Refuse what would fill the disk: who stops a server for it leaves clients without one for nothing.
+
+        Args:
+            size: Bytes that will be written; an estimate.
+
+        Raises:
+            ProtocolError: There is less.
+        """
+        try:
+            found = os.statvfs(self._settings.lease_dir)
+        except OSError as error:
+            raise self._failed(error) from error
+        free = found.f_bavail * found.f_frsize
+        if found.f_blocks and free < size:  # a file system that does not count its blocks cannot tell
+            raise self._failed(OSError(errno.ENOSPC, f"{free} bytes are free, a change of configuration takes {size}"))
+
+    def copy_for(self, revision: str) -> Path:
+        """Return where the lease database is kept as it was before a revision was first started."""
+        return self._settings.lease_dir / f"{_COPY}{revision}"
+
+    def copy(self) -> Path | None:
+        """Return the copy of the lease database that some start has left, None if there is none.
+
+        There is never more than one, for a start begins with the end of the one before.
+        """
+        try:
+            found = sorted(self._settings.lease_dir.glob(f"{_COPY}*"))
+        except OSError as error:
+            raise self._failed(error) from error
+        return next((path for path in found if is_revision(path.name.removeprefix(_COPY))), None)
+
+    def forget_copy(self, copy: Path) -> None:
+        """Remove a copy durably: one that came back after a crash would be taken for newer than it is.
+
+        Raises:
+            ProtocolError: It cannot be removed.
+        """
+        try:
+            copy.unlink(missing_ok=True)
+            _sync(copy.parent)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def forget_settled_copy(self) -> None:
+        """Remove the copy that was made for what is ``current`` by now, once that is durable.
+
+        Raises:
+            ProtocolError: It cannot be made sure, or the copy not be removed.
+        """
+        current = self.current()
+        try:
+            for half in self._settings.lease_dir.glob(f"{_COPY}*{_TEMPORARY}"):  # of a crash
+                half.unlink()
+            if current:
+                _sync(self._settings.configs)
+        except OSError as error:
+            raise self._failed(error) from error
+        if current and self.copy_for(current).exists():
+            self.forget_copy(self.copy_for(current))
 
     def path(self, revision: str) -> Path:
         """Return where an installed configuration is."""

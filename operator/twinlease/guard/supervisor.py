@@ -9,6 +9,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import twinlease
@@ -159,6 +160,7 @@ class Supervisor:
         self._storage.lock()
         self._storage.install(revision)
         before = self._server
+        self._storage.room(2 * self._lease_bytes())  # a copy, and the file that the server writes anew
         yield from self._stop(self._settings.grace)
         try:
             yield from self._start(revision, interface, edits)
@@ -179,7 +181,8 @@ class Supervisor:
 
     def _start(self, revision: str, interface: str, edits: Sequence[str]) -> Steps:
         lock = self._storage.lock()
-        lease_file = self._settings.lease_dir / self._engine.lease_file_name
+        self._keep_leases(revision)
+        lease_file = self._lease_file
         try:
             for note in self._engine.prepare(lease_file, edits).notes:
                 self._log("INFO", "lease database prepared", {"note": note})
@@ -200,6 +203,40 @@ class Supervisor:
         if not self.running:
             log = "\n".join((self._last_exit or {}).get("log", ()))
             raise ProtocolError(Code.START, f"the server ended at once:\n{log}"[:8000])
+
+    def _keep_leases(self, revision: str) -> None:
+        """See to it that a start with another configuration costs no lease, should the present one have to go on.
+
+        A server drops at its start, before it is known to stay alive, the leases that its configuration has no place
+        for. So before a start with anything but what is ``current``, the lease database is copied; the copy goes when
+        the new configuration has become current. While there is a copy, no server starts before its records are back:
+        also the same configuration once more starts from all of them. Each step may be cut short and repeated, and
+        none starts a server when it fails: no server is better than one that gives away held addresses.
+
+        Raises:
+            ProtocolError: Code storage.
+        """
+        self._storage.forget_settled_copy()
+        try:
+            left = self._storage.copy()
+            if left is not None:
+                self._engine.restore(self._lease_file, left)
+                self._storage.forget_copy(left)
+                self._log("WARNING", "leases restored to those before an unfinished change", {"copy": left.name})
+            if revision != self._storage.current():
+                self._engine.snapshot(self._lease_file, self._storage.copy_for(revision))
+        except EditError as error:
+            raise ProtocolError(Code.STORAGE, str(error)) from error
+
+    @property
+    def _lease_file(self) -> Path:
+        return self._settings.lease_dir / self._engine.lease_file_name
+
+    def _lease_bytes(self) -> int:
+        try:
+            return self._lease_file.stat().st_size
+        except OSError:  # none yet; whatever else is wrong with it, the start will say
+            return 0
 
     def _stop(self, grace: float) -> Steps:
         for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, _KILL_SECONDS)):

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.engines.records import DELETED, FAILOVER, GROUP, HEADER, HOST, ONE_LINE, SUBCLASS, lease
-from twinlease.engines.isc.leasefile import create_if_missing, strip_reservations, without_reservations
+from twinlease.engines.isc.leasefile import (
+    copy,
+    create_if_missing,
+    put_before,
+    strip_reservations,
+    without_reservations,
+    without_torn_end,
+)
 from twinlease.engines.process import EditError
 
 LEASE = lease("10.0.0.1", "active")
@@ -103,3 +110,59 @@ def test_a_failed_replacement_leaves_the_old_file_alone(tmp_path: Path) -> None:
     with pytest.raises(EditError):
         strip_reservations(path)
     assert path.read_bytes() == HOST + LEASE
+
+
+@given(st.lists(st.sampled_from([*KEPT, *STRIPPED])))
+def test_what_is_whole_is_whole_to_the_end(records: list[bytes]) -> None:
+    data = b"".join(records)
+    assert b"".join(without_torn_end(data.splitlines(keepends=True))) == data
+
+
+@given(st.sampled_from([LEASE, FAILOVER]), st.integers(min_value=1))
+def test_a_torn_end_goes_and_nothing_before_it(record: bytes, cut: int) -> None:
+    length = 1 + cut % (len(record) - 1)  # the last byte alone, a line's end, is no loss
+    kept = b"".join(without_torn_end((HEADER + LEASE + record[:length]).splitlines(keepends=True)))
+    assert kept == HEADER + LEASE + (record[:length] if length == len(record) - 1 else b"")
+
+
+def test_a_copy_is_put_before_what_is_there(tmp_path: Path) -> None:
+    path, kept = tmp_path / "dhcpd.leases", tmp_path / "copy"
+    path.write_bytes(HEADER + LEASE)
+    path.chmod(0o640)
+    assert copy(path, kept) is True
+    assert kept.read_bytes() == HEADER + LEASE
+    later = HEADER + lease("10.0.0.9", "free")
+    path.write_bytes(later)
+    put_before(path, kept)
+    once = path.read_bytes()
+    assert once == HEADER + LEASE + b"\n" + later
+    assert path.stat().st_mode & 0o777 == 0o640
+    # Cut short after this and done again: the last record of each lease is still the later file's.
+    put_before(path, kept)
+    assert path.read_bytes() == HEADER + LEASE + b"\n" + once
+    assert {entry.name for entry in tmp_path.iterdir()} == {"dhcpd.leases", "copy"}
+
+
+def test_a_copy_serves_where_the_lease_file_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "copy").write_bytes(HEADER + LEASE)
+    put_before(tmp_path / "dhcpd.leases", tmp_path / "copy")
+    assert (tmp_path / "dhcpd.leases").read_bytes() == HEADER + LEASE + b"\n"
+
+
+def test_without_a_lease_file_there_is_nothing_to_copy(tmp_path: Path) -> None:
+    assert copy(tmp_path / "dhcpd.leases", tmp_path / "copy") is False
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(EditError, match="directory is gone"):
+        copy(tmp_path / "absent" / "dhcpd.leases", tmp_path / "copy")
+
+
+def test_a_failed_copy_or_restoration_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    path, kept = tmp_path / "dhcpd.leases", tmp_path / "copy"
+    path.write_bytes(LEASE)
+    (tmp_path / "copy.new").mkdir()  # nothing can be written there
+    with pytest.raises(EditError, match="cannot be copied"):
+        copy(path, kept)
+    assert not kept.exists()
+    with pytest.raises(EditError, match="cannot be restored"):
+        put_before(path, kept)
+    assert path.read_bytes() == LEASE

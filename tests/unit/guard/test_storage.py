@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -110,3 +112,60 @@ def test_settings_come_from_the_environment() -> None:
     assert str(default.configs) == "/var/lib/twinlease/config"
     other = from_environment({"TWINLEASE_RUN_DIR": "/a", "TWINLEASE_LEASE_DIR": "/b"})
     assert (str(other.candidates), str(other.lease_dir)) == ("/a/candidate", "/b")
+
+
+def test_a_full_disk_leaves_no_half_of_a_configuration(settings: Settings) -> None:
+    revision = offer(settings, "x" * 5000)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limit[1]))
+    try:
+        with pytest.raises(ProtocolError) as caught:
+            Storage(settings).install(revision)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert caught.value.code == Code.STORAGE
+    assert list(settings.configs.iterdir()) == []
+
+
+def test_what_would_fill_the_disk_is_refused(settings: Settings) -> None:
+    storage = Storage(settings)
+    storage.room(1000)
+    with pytest.raises(ProtocolError, match="bytes are free") as caught:
+        storage.room(1 << 60)
+    assert caught.value.code == Code.STORAGE
+
+
+def test_a_copy_of_the_leases_goes_when_its_revision_is_current(settings: Settings) -> None:
+    storage = Storage(settings)
+    first, second = offer(settings, "first"), offer(settings, "second")
+    storage.install(first)
+    storage.make_current(first)
+    storage.install(second)
+    copy = storage.copy_for(second)
+    assert storage.copy() is None
+    copy.write_text("leases", encoding="ascii")
+    half = copy.with_name(f"{copy.name}.new")
+    half.write_text("lea", encoding="ascii")
+    storage.forget_settled_copy()
+    assert (storage.copy(), half.exists()) == (copy, False)
+    storage.make_current(second)
+    assert storage.copy() is None
+    # Also after a crash between the two.
+    copy.write_text("leases", encoding="ascii")
+    Storage(settings).forget_settled_copy()
+    assert storage.copy() is None
+
+
+def test_a_copy_stays_while_the_link_cannot_be_written(settings: Settings) -> None:
+    storage = Storage(settings)
+    revision = offer(settings, "text")
+    storage.install(revision)
+    storage.copy_for(revision).write_text("leases", encoding="ascii")
+    (settings.configs / ".current").mkdir()
+    storage.make_current(revision)
+    assert storage.error()
+    assert storage.copy() == storage.copy_for(revision)
+    storage.forget_copy(storage.copy_for(revision))
+    assert storage.copy() is None

@@ -1,4 +1,4 @@
-"""Edits of dhcpd's lease file, made while dhcpd is stopped. Standard library only: the guard runs this.
+"""Edits and copies of dhcpd's lease file, made while dhcpd is stopped. Standard library only: the guard runs this.
 
 The file is a log of records, each of which dhcpd starts in the first column; the last record of an object wins. Host
 and group records come from reservations that were once made or deleted at run time. They outlive their reason: a
@@ -13,6 +13,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +25,7 @@ _RECORD = re.compile(
     rb"|subnet|billing)\b"
 )
 _TEMPORARY_SUFFIX = ".new"
+_CHUNK = 256 * 1024
 
 
 def without_reservations(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -87,6 +89,64 @@ def strip_reservations(lease_file: Path) -> bool:
     except OSError as error:
         raise EditError(f"{lease_file} cannot be edited: {error.strerror}") from error
     return True
+
+
+def without_torn_end(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a lease file without a last record that a crash cut short.
+
+    Nothing is lost with it: dhcpd answers a client only when the whole record is on the disk. Left in, it would swallow
+    the first record of whatever is appended.
+    """
+    record: list[bytes] = []
+    for line in lines:
+        if _RECORD.match(line):
+            yield from record
+            record = []
+        record.append(line)
+    if record and not record[-1].endswith((b"\n", b"}")):
+        record.pop()
+    opened = bool(record) and record[0].rstrip().endswith(b"{") and _RECORD.match(record[0]) is not None
+    if not opened or any(line.rstrip().endswith(b"}") for line in record):
+        yield from record
+
+
+def copy(lease_file: Path, target: Path) -> bool:
+    """Copy a lease file durably, all or nothing; tell whether there is one.
+
+    Raises:
+        EditError: It cannot be read, or the copy not be written.
+    """
+    try:
+        with lease_file.open("rb") as old:
+            _replace(target, old, _chunks(old))
+    except FileNotFoundError:
+        if lease_file.parent.is_dir():
+            return False
+        raise EditError(f"{lease_file} cannot be copied: its directory is gone") from None
+    except OSError as error:
+        raise EditError(f"{lease_file} cannot be copied: {error.strerror}") from error
+    return True
+
+
+def put_before(lease_file: Path, earlier: Path) -> None:
+    """Put an earlier copy in front of what a lease file holds: of each lease the last record counts.
+
+    All or nothing, as ``strip_reservations``. The copy stays, and doing it twice does no harm.
+
+    Raises:
+        EditError: One of them cannot be read, or the lease file not be replaced; it is unchanged.
+    """
+    try:
+        create_if_missing(lease_file)
+        with lease_file.open("rb") as present, earlier.open("rb") as first:
+            _replace(lease_file, present, chain(without_torn_end(first), (b"\n",), _chunks(present)))
+    except OSError as error:
+        raise EditError(f"{lease_file} cannot be restored from {earlier.name}: {error.strerror}") from error
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        yield chunk
 
 
 def _replace(path: Path, old: BinaryIO, lines: Iterable[bytes]) -> None:
