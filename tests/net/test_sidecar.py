@@ -7,15 +7,19 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 
 import pytest
+from msgspec.structs import replace
 
 from tests.lab.waiting import until
 from tests.net.client import Clients, hardware_addresses
 from tests.net.guarded import INTERFACE, alive
 from tests.net.jig import Jig
 from tests.net.managed import ManagedPair, Member, cpu_seconds, managed, memory_kib
-from tests.net.services import PRIMARY, service
+from tests.net.services import NO_POOLS, PRIMARY, service
 from tests.unit.engines.cases import run
+from twinlease.model.states import Role
+from twinlease.sidecar.observed import ANNOTATION_ESTABLISHED
 
+ENDS = NO_POOLS.endpoints
 CONDITIONS = ["NetworkReady", "ConfigAccepted", "Running", "Serving"]
 
 
@@ -44,8 +48,11 @@ def reports(member: Member, kind: str, status: str, reason: str, *, within: floa
 
 
 def runs(member: Member, revision: str) -> None:
-    """Wait until a member reports that it runs a configuration, and no other was refused."""
-    until(f"{member.name} runs it", lambda: member.status["config"] == {"revision": revision}, timeout=10)
+    """Wait until a member reports that it runs a configuration, and no other was refused.
+
+    One whose partner has just been changed waits until the two are normal again.
+    """
+    until(f"{member.name} runs it", lambda: member.status["config"] == {"revision": revision}, timeout=40)
 
 
 def restart_sidecar(member: Member, until_it_says: str) -> None:
@@ -237,6 +244,44 @@ def test_a_changed_configuration_is_run(normal: ManagedPair, clients: Clients) -
     normal.await_normal(timeout=40)
     (ack,) = clients.lease(hardware_addresses(1), timeout=10).values()
     assert IPv4Address("10.77.0.30") <= ack.address <= IPv4Address("10.77.0.39")
+
+
+def test_an_order_that_comes_late_waits_until_both_are_normal_again(normal: ManagedPair, clients: Clients) -> None:
+    member = normal.secondary
+    normal.primary.guard.signal(signal.SIGKILL)  # its dhcpd with it
+    until("contact is lost", lambda: member.states[0] == "CommunicationsInterrupted", timeout=10)
+    before = member.guard.client.status()
+    revision = member.want(service(run("10.77.0.100", "10.77.0.150")))
+    reports(member, "Running", "True", "WaitingForNormal")
+    assert member.condition("ConfigAccepted") == ("True", "Accepted")
+    restart_sidecar(member, "reason=WaitingForNormal")
+    assert member.guard.client.status() == before
+    assert serving(clients)
+    normal.primary.guard.start()
+    runs(member, revision)
+    assert member.guard.client.status().starts == before.starts + 1
+    normal.await_normal(timeout=40)
+
+
+def test_another_control_port_is_no_silence(normal: ManagedPair) -> None:
+    member = normal.secondary
+    moved = replace(service(), omapi_port=7912)
+    normal.api.objects["dhcpservers", member.name]["metadata"]["annotations"] = {ANNOTATION_ESTABLISHED: "true"}
+    restart_sidecar(member, "reason=Running")
+    runs(member, member.want(moved))
+    normal.await_normal(timeout=40)
+
+
+def test_a_first_configuration_with_which_the_two_do_not_meet_is_replaced(pair: ManagedPair) -> None:
+    primary, secondary = (pair.members[role] for role in Role)
+    apart = replace(service(), endpoints={role: replace(end, failover_port=648) for role, end in ENDS.items()})
+    for member, first in ((primary, service()), (secondary, apart)):
+        member.want(first)
+        member.guard.start()
+        member.sidecar.start()
+        reports(member, "Running", "True", "Running")
+    pair.want(service(run("10.77.0.100", "10.77.0.150")))
+    pair.await_normal()
 
 
 def test_an_address_that_goes_away_is_told_within_a_second(normal: ManagedPair) -> None:

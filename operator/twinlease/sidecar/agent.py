@@ -78,6 +78,7 @@ class Agent:
         self._reported = ServerStatus()
         self._reported_uid: str | None = None
         self._said: Step | None = None
+        self._served: Served | None = None
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Look after the server until told to stop; the server goes on."""
@@ -167,7 +168,8 @@ class Agent:
     def _look_at_server(self, spec: ServerSpec) -> None:
         probe = self._parts.probe
         if self._now.running:
-            self._observe(failover=probe.failover(spec))
+            failover = probe.failover(self._spoken(spec))
+            self._observe(failover=failover, answered=probe.answered)
         due = time.monotonic() - self._guard_asked >= _GUARD_SECONDS
         if due or not (self._now.running and probe.answered):
             self._look_at_guard()
@@ -175,7 +177,14 @@ class Agent:
             self._count(spec)
         else:
             probe.forget()
-            self._observe(failover=None)
+            self._observe(failover=None, answered=False)
+
+    def _spoken(self, spec: ServerSpec) -> ServerSpec:
+        """Return the spec with the control interface that the running server has, which a wanted one may change."""
+        guard, served = self._now.guard, self._served
+        if guard is None or guard.revision == self._now.wanted_revision or not (served and served.omapi_port):
+            return spec
+        return replace(spec, failover_name=served.failover_name, omapi_port=served.omapi_port)
 
     def _look_at_guard(self) -> None:
         self._guard_asked = time.monotonic()
@@ -199,6 +208,8 @@ class Agent:
         """Find out on which interface a server was started that was there before us."""
         served = self._parts.memory.served()
         known = served is not None and served.started_at == status.started_at
+        if known:
+            self._served = served
         self._observe(served_index=served.index if served is not None and known else 0)
 
     def _ended(self, before: GuardStatus, status: GuardStatus) -> None:
@@ -248,10 +259,21 @@ class Agent:
         """Take in the answer to a command that succeeded."""
         self._parts.probe.forget()
         self._guard_asked = time.monotonic()
-        self._observe(guard=status, failure=None, failover=None, served_index=index)
+        self._observe(guard=status, failure=None, failover=None, answered=False, served_index=index)
         if status.running:
-            self._parts.memory.keep_served(Served(status.started_at, index))
+            self._keep_served(status, index)
             _log.info("server started", extra=kv(revision=status.revision[:12], pid=status.pid))
+
+    def _keep_served(self, status: GuardStatus, index: int) -> None:
+        """Remember how the server was started, and where it is asked: its configuration's place, not a wanted one's."""
+        name, port = "", 0
+        desired = self._now.desired
+        if desired is not None and status.revision == self._now.wanted_revision:
+            name, port = desired.object.spec.failover_name, desired.object.spec.omapi_port
+        elif self._served is not None:
+            name, port = self._served.failover_name, self._served.omapi_port
+        self._served = Served(status.started_at, index, name, port)
+        self._parts.memory.keep_served(self._served)
 
     def _refused(self, action: Action, error: ProtocolError) -> None:
         """Take in that a command failed."""
@@ -272,7 +294,7 @@ class Agent:
         self._look_at_guard()
         if self._now.guard is not None and self._now.running:
             self._observe(served_index=network.index)
-            self._parts.memory.keep_served(Served(self._now.guard.started_at, network.index))
+            self._keep_served(self._now.guard, network.index)
 
     def _fetch(self) -> None:
         desired = self._now.desired

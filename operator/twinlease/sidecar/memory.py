@@ -14,10 +14,18 @@ _log = logging.getLogger(__name__)
 
 
 class Served(Struct, frozen=True):
-    """On which interface a server was started; ``started_at`` tells which start is meant."""
+    """How a server was started; ``started_at`` tells which start is meant.
+
+    Attributes:
+        index: Of the interface on which it listens.
+        failover_name: Under which its configuration has the failover relationship; empty if that is not known.
+        omapi_port: Where it is asked; 0 if that is not known.
+    """
 
     started_at: float
     index: int
+    failover_name: str = ""
+    omapi_port: int = 0
 
 
 class Memory:

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from msgspec import Struct, convert
+from msgspec import Struct, convert, field
 
 from twinlease.api.server import PoolUsage, ServerSpec, ServerStatus
 from twinlease.api.types import Model
@@ -10,6 +10,9 @@ from twinlease.engines.protocol import FailoverStatus
 from twinlease.ipc.client import GuardStatus
 from twinlease.kube.protocol import Json
 from twinlease.netlink.choose import Network, NetworkProblem
+
+ANNOTATION_ESTABLISHED = "twinlease.io/established"
+"""On a DHCPServer: the operator has seen the pair serve together. Its name is the operator's."""
 
 
 class Metadata(Model, frozen=True, kw_only=True):
@@ -19,6 +22,7 @@ class Metadata(Model, frozen=True, kw_only=True):
     uid: str = ""
     generation: int = 0
     resource_version: str = ""
+    annotations: dict[str, str] = field(default_factory=dict)
 
 
 class ServerObject(Model, frozen=True, kw_only=True):
@@ -89,6 +93,7 @@ class Observed(Struct, frozen=True, kw_only=True):
         guard: None while nobody answers on its socket.
         guard_problem: Why ``guard`` is None, or empty.
         failover: The server's answer; None while it gives none.
+        answered: ``failover`` is from just now; else it is the last there was.
         candidate: Of the wanted revision only.
         failure: Of the last start.
         may_fetch: No pause after failures to fetch is running.
@@ -104,6 +109,7 @@ class Observed(Struct, frozen=True, kw_only=True):
     guard: GuardStatus | None = None
     guard_problem: str = ""
     failover: FailoverStatus | None = None
+    answered: bool = False
     candidate: Candidate | None = None
     failure: Failure | None = None
     may_fetch: bool = True

@@ -4,8 +4,15 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from twinlease.model.states import FailoverState
 from twinlease.netlink.choose import Network
-from twinlease.sidecar.observed import Observed, Verdict
+from twinlease.sidecar.observed import ANNOTATION_ESTABLISHED, Observed, Verdict
+
+WAITING_FOR_NORMAL = "WaitingForNormal"
+"""Reason of a wait with a checked configuration at hand; the server runs on with the one that it has."""
+
+_FRESH = frozenset({FailoverState.UNKNOWN, FailoverState.STARTUP, FailoverState.RECOVER})
+_RECOVERING = frozenset({FailoverState.RECOVER, FailoverState.RECOVER_WAIT, FailoverState.RECOVER_DONE})
 
 
 class Action(StrEnum):
@@ -24,7 +31,10 @@ class Action(StrEnum):
 
 
 class Step(Struct, frozen=True):
-    """The next step; ``reason`` is CamelCase and goes into the condition ``Running`` where the server does not run."""
+    """The next step; ``reason`` is CamelCase.
+
+    It goes into the condition ``Running`` where the server does not run, and where it waits to be changed.
+    """
 
     action: Action
     reason: str
@@ -35,7 +45,12 @@ def plan(now: Observed) -> Step:
     """Return the next step.
 
     The order is the order of what must hold first. A running server is never stopped for want of anything: only for
-    a configuration that was checked, or because the interface that it listens on is not the one of that name any more.
+    a configuration that was checked, while the pair is normal, or because the interface that it listens on is not the
+    one of that name any more.
+
+    The latter happens in any failover state. To wait for normal would be to hear no client for as long as the partner
+    is away, and that may be for good. Little is lost: since the interface went, the server has not given any address
+    that the partner does not know; what it had not passed on before, a crash would lose as well.
     """
     waiting = _obstacle(now)
     if waiting is not None:
@@ -88,6 +103,8 @@ def _towards_wanted(now: Observed) -> Step:
     """Return the step towards a configuration that is neither running nor installed."""
     verdict = now.candidate.verdict if now.candidate else None
     message = now.candidate.message if now.candidate else ""
+    if verdict is Verdict.ACCEPTED and now.running and not _changeable(now):
+        return Step(Action.WAIT, WAITING_FOR_NORMAL, _unsettled(now))
     if verdict is Verdict.ACCEPTED:
         return _try(now, Action.APPLY, "Starting", "the wanted configuration is checked")
     if not now.running and _current_revision(now) and verdict is not None:
@@ -100,6 +117,33 @@ def _towards_wanted(now: Observed) -> Step:
         # Nothing is lost by trying again, and what was in the way (an address, a port) may be gone.
         return _try(now, Action.APPLY, "Exited", message)
     return Step(Action.WAIT, verdict, message)
+
+
+def _changeable(now: Observed) -> bool:
+    """Tell whether the running server may be stopped for another configuration.
+
+    The operator gives one from normal/normal, but its order may come late: after a time without the API, say. A server
+    that lost contact and then stops comes back with records that its partner has replaced meanwhile. So what counts is
+    what the server itself says now. It may be changed before it was ever normal, for a first configuration may be what
+    keeps the two from meeting: when it never heard of its partner, or neither of them is through its first recovery;
+    one that gives no answer at all is believed to be there if the operator never saw the pair serve.
+    """
+    said = now.failover
+    if said is None:
+        return now.desired is not None and ANNOTATION_ESTABLISHED not in now.desired.object.metadata.annotations
+    if not now.answered:
+        return False
+    if said.local is FailoverState.NORMAL and said.partner is FailoverState.NORMAL:
+        return True
+    unheard = said.local in _FRESH and said.partner is FailoverState.UNKNOWN
+    return unheard or {said.local, said.partner} <= _RECOVERING
+
+
+def _unsettled(now: Observed) -> str:
+    said = now.failover
+    states = f"it is in {said.local} with the partner in {said.partner}" if said else "it gives no answer"
+    wanted = now.wanted_revision[:12]
+    return f"revision {wanted} is checked and waits, for a server is changed only from Normal/Normal: {states}"
 
 
 def _try(now: Observed, action: Action, reason: str, message: str) -> Step:

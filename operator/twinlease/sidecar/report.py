@@ -14,7 +14,7 @@ from twinlease.model import durations
 from twinlease.model.states import FailoverState, serves
 from twinlease.netlink.choose import Network, NetworkProblem
 from twinlease.sidecar.observed import Observed, Verdict
-from twinlease.sidecar.plan import Step
+from twinlease.sidecar.plan import WAITING_FOR_NORMAL, Step
 
 NETWORK_READY = "NetworkReady"
 CONFIG_ACCEPTED = "ConfigAccepted"
@@ -109,7 +109,9 @@ def _config_accepted(now: Observed) -> Condition:
 def _running(now: Observed, step: Step) -> Condition:
     guard = now.guard
     if now.running and guard is not None:
-        return _condition(RUNNING, _TRUE, "Running", f"revision {guard.revision[:12]} since {_since(guard.started_at)}")
+        waits = step.reason == WAITING_FOR_NORMAL
+        message = f"revision {guard.revision[:12]} since {_since(guard.started_at)}" + f"; {step.message}" * waits
+        return _condition(RUNNING, _TRUE, step.reason if waits else "Running", message)
     if guard is None:
         status = _FALSE if now.guard_problem else _UNKNOWN
         return _condition(RUNNING, status, "GuardUnreachable", now.guard_problem or "the guard has not been asked yet")

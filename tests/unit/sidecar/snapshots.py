@@ -67,9 +67,16 @@ def candidate(verdict: Verdict, message: str = "what it said", revision: str = N
     return Candidate(revision=revision, verdict=verdict, message=message)
 
 
+def in_states(local: FailoverState, partner: FailoverState) -> FailoverStatus:
+    """Return the answer of a server in these states."""
+    return replace(NORMAL, local=local, partner=partner)
+
+
 def observed(**changes: Any) -> Observed:  # noqa: ANN401  # fields of the snapshot
-    """Return a snapshot of a server that is wanted and could run; nothing runs yet."""
-    now = Observed(desired=Desired(object=server()), network=NETWORK, guard=guard(), engine_version="4.4.3-P1")
+    """Return a snapshot of a server that is wanted and could run; nothing runs yet. What it answers is fresh."""
+    now = Observed(
+        desired=Desired(object=server()), network=NETWORK, guard=guard(), answered=True, engine_version="4.4.3-P1"
+    )
     return replace(now, **changes)
 
 

@@ -5,9 +5,11 @@ import itertools
 import pytest
 from msgspec.structs import replace
 
-from tests.unit.sidecar.snapshots import NETWORK, NEW, OLD, candidate, guard, observed, server
+from tests.unit.sidecar.snapshots import NETWORK, NEW, NORMAL, OLD, candidate, guard, in_states, observed, server
+from twinlease.controller import serverspec
+from twinlease.model.states import FailoverState
 from twinlease.netlink.choose import NetworkProblem
-from twinlease.sidecar.observed import Desired, Failure, Observed, Verdict
+from twinlease.sidecar.observed import ANNOTATION_ESTABLISHED, Desired, Failure, Observed, Verdict
 from twinlease.sidecar.plan import Action, plan
 
 CACHED = Desired(object=server(), cached=True)
@@ -44,7 +46,7 @@ V = Verdict
         (observed(guard=guard("", OLD), desired=NO_CONFIG), Action.WAIT, "NoConfig"),
         # A change.
         (observed(guard=guard(OLD)), Action.FETCH, "Fetching"),
-        (observed(guard=guard(OLD), candidate=candidate(V.ACCEPTED)), Action.APPLY, "Starting"),
+        (observed(guard=guard(OLD), candidate=candidate(V.ACCEPTED), failover=NORMAL), Action.APPLY, "Starting"),
         (observed(guard=guard(OLD), candidate=candidate(V.REJECTED)), Action.WAIT, "Rejected"),
         (observed(guard=guard(OLD), candidate=candidate(V.FAILED)), Action.WAIT, "Failed"),
         (observed(guard=guard(OLD), candidate=candidate(V.UNREADABLE)), Action.FETCH, "Unreadable"),
@@ -79,6 +81,57 @@ def test_the_next_step(now: Observed, action: Action, reason: str) -> None:
     assert step.message
 
 
+S = FailoverState
+
+
+@pytest.mark.parametrize(
+    ("local", "partner", "answered", "changes"),
+    [
+        (S.NORMAL, S.NORMAL, True, True),
+        # The answer is an old one: what is true now nobody knows.
+        (S.NORMAL, S.NORMAL, False, False),
+        (S.NORMAL, S.COMMUNICATIONS_INTERRUPTED, True, False),
+        (S.COMMUNICATIONS_INTERRUPTED, S.NORMAL, True, False),
+        (S.PARTNER_DOWN, S.UNKNOWN, True, False),
+        (S.POTENTIAL_CONFLICT, S.POTENTIAL_CONFLICT, True, False),
+        # A restart of one that has served, until it has found its partner again.
+        (S.STARTUP, S.NORMAL, True, False),
+        (S.STARTUP, S.RECOVER, True, False),
+        (S.RECOVER, S.PARTNER_DOWN, True, False),
+        (S.RECOVER_WAIT, S.NORMAL, True, False),
+        # Never in service: a first configuration with which the two do not meet must be replaceable.
+        (S.STARTUP, S.UNKNOWN, True, True),
+        (S.RECOVER, S.UNKNOWN, True, True),
+        (S.UNKNOWN, S.UNKNOWN, True, True),
+        (S.RECOVER, S.RECOVER, True, True),
+        (S.RECOVER_DONE, S.RECOVER, True, True),
+        (S.RECOVER, S.UNKNOWN, False, False),
+    ],
+)
+def test_a_running_server_is_changed_from_normal_or_before_it_ever_was(
+    local: FailoverState, partner: FailoverState, *, answered: bool, changes: bool
+) -> None:
+    said = in_states(local, partner)
+    now = observed(guard=guard(OLD), candidate=candidate(V.ACCEPTED), failover=said, answered=answered)
+    step = plan(now)
+    assert (step.action, step.reason) == ((Action.APPLY, "Starting") if changes else (Action.WAIT, "WaitingForNormal"))
+    # Fetching and checking touch no server, and one that does not run has nothing to lose by another configuration.
+    assert plan(replace(now, candidate=None)).action is Action.FETCH
+    assert plan(replace(now, guard=guard("", OLD))).action is Action.APPLY
+    # And one that listens on a dead interface helps nobody by waiting.
+    assert plan(replace(now, served_index=6)).reason == "InterfaceReplaced"
+
+
+@pytest.mark.parametrize("established", [True, False])
+def test_one_that_gives_no_answer_is_changed_only_if_the_pair_never_served(*, established: bool) -> None:
+    found = server()
+    if established:
+        found = replace(found, metadata=replace(found.metadata, annotations={ANNOTATION_ESTABLISHED: "true"}))
+    now = observed(desired=Desired(object=found), guard=guard(OLD), candidate=candidate(V.ACCEPTED), answered=False)
+    assert plan(now).action is (Action.WAIT if established else Action.APPLY)
+    assert ANNOTATION_ESTABLISHED == serverspec.ANNOTATION_ESTABLISHED
+
+
 ALL = [
     observed(
         desired=desired,
@@ -88,6 +141,7 @@ ALL = [
         may_start=may,
         may_fetch=may,
         served_index=index,
+        failover=NORMAL,
     )
     for desired, network, status, found, may, index in itertools.product(
         (None, Desired(object=server()), CACHED, PAUSED, NO_CONFIG),

@@ -67,6 +67,9 @@ def silent(local: FailoverState, partner: FailoverState) -> Observed:
 
 
 S = FailoverState
+WAITING = replace(
+    silent(S.COMMUNICATIONS_INTERRUPTED, S.NORMAL), guard=guard(OLD), candidate=candidate(Verdict.ACCEPTED)
+)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +90,8 @@ S = FailoverState
         (observed(desired=Desired(object=server(paused=True))), "Running", "False", "Paused"),
         (observed(network=NetworkProblem("AddressMissing", "no")), "Running", "False", "NoNetwork"),
         (observed(desired=Desired(object=server(""))), "Running", "False", "NoConfig"),
+        (WAITING, "Running", "True", "WaitingForNormal"),
+        (WAITING, "ConfigAccepted", "True", "Accepted"),
         (observed(), "Serving", "False", "NotRunning"),
         (replace(UP, failover=None), "Serving", "Unknown", "NoAnswer"),
         (silent(S.STARTUP, S.NORMAL), "Serving", "False", "Startup"),
