@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.api.operating import MANIFESTS, Operator, Start, account, administrator, bring_up
+from tests.api.world import World
 from tests.lab.apiserver import ApiServer
 from tests.lab.rest import ApiError, Rest
 from tests.lab.waiting import until
+from twinlease.kube.protocol import Transport
 
 CRDS = Path(__file__).resolve().parents[2] / "crds"
 KINDS = ("dhcpfailoverpairs", "dhcppools", "dhcpreservations", "dhcpservers")
@@ -47,3 +50,32 @@ def namespace(api: Rest) -> str:
     name = f"test-{next(_numbers)}"
     api.post("/api/v1/namespaces", {"metadata": {"name": name}})
     return name
+
+
+@pytest.fixture(scope="session")
+def rights(server: ApiServer) -> Transport:
+    """Return the way to the API with the rights that the manifests give the operator, and no others."""
+    server.kubectl("apply", "--server-side", "-f", str(MANIFESTS))
+    return account(server, "twinlease-system", "twinlease-operator")
+
+
+@pytest.fixture
+def world(server: ApiServer, namespace: str) -> World:
+    """Return an empty namespace in a cluster with three nodes."""
+    made = World(administrator(server), namespace)
+    made.nodes()
+    return made
+
+
+@pytest.fixture
+def start(rights: Transport, namespace: str) -> Start:
+    """Return what starts an operator."""
+    return lambda **more: Operator(rights, namespace, **more)
+
+
+@pytest.fixture
+def operator(world: World, start: Start) -> Operator:
+    """Return an operator that has brought a pair with a pool to normal."""
+    started = start()
+    bring_up(world, started)
+    return started

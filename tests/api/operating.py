@@ -1,5 +1,6 @@
 """An operator that looks when told to, with its own account's rights, on a real API server."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.api.world import Observed, World
@@ -41,6 +42,17 @@ class Operator:
             if not writes:
                 return len(self.observed.writes) - before
         raise AssertionError(f"still writing after {_TURNS} looks: {self.observed.writes[-5:]}")
+
+
+Start = Callable[..., Operator]
+"""Starts an operator that knows nothing; takes what ``Operator`` takes by name."""
+
+
+def bring_up(world: World, operator: Operator) -> None:
+    """Bring a pair with a pool to normal."""
+    world.pair()
+    world.pool()
+    settle(world, operator)
 
 
 def settle(world: World, operator: Operator, pair: str = "p") -> None:

@@ -5,14 +5,16 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network
 from typing import Any, TypeVar
 
-import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from twinlease.api.pair import PairSpec
+from twinlease.api.pair import PairSpec, ReclaimPolicy
 from twinlease.api.types import Model
+from twinlease.controller import serverspec
 from twinlease.controller.manifests.common import Owner, metadata
 from twinlease.controller.network import seen
-from twinlease.controller.objects import Custom, Pool
+from twinlease.controller.objects import Custom, Pool, Raw
+from twinlease.controller.remains import remains
 from twinlease.controller.serverspec import told
 from twinlease.controller.snapshot import Snapshot, wish
 from twinlease.decide import acceptance, ledger, placement
@@ -41,6 +43,8 @@ class Acceptance(Struct, frozen=True, kw_only=True):
         problems: Of each refused object, why.
         unreadable: Why the stored ledger cannot be read; nothing may be changed then.
         version: Resource version of the stored ledger.
+        owners: UIDs of its owners.
+        established: The pair has served together, now or ever.
     """
 
     stored: Ledger | None = None
@@ -48,6 +52,8 @@ class Acceptance(Struct, frozen=True, kw_only=True):
     problems: Mapping[ObjectKey, tuple[Problem, ...]] = {}
     unreadable: str = ""
     version: str = ""
+    owners: frozenset[str] = frozenset()
+    established: bool = False
 
     @property
     def spec(self) -> PairSpec | None:
@@ -75,12 +81,19 @@ class Acceptance(Struct, frozen=True, kw_only=True):
 
     def to_store(self, owner: Owner, wanted: Ledger) -> Json | None:
         """Return the ConfigMap to write so that a ledger is stored; None if it is."""
-        if wanted == self.stored:
+        owned = self._goes_with_the_pair(wanted)
+        as_it_is = wanted == self.stored and self.owners == (frozenset({owner.uid}) if owned else frozenset())
+        if as_it_is or self.unreadable:
             return None
-        body = metadata(owner, owner.ledger)
+        body = metadata(owner, owner.ledger, owned=owned)
         if self.version:
             body["resourceVersion"] = self.version
         return {"metadata": body, "binaryData": {_KEY: base64.b64encode(ledger.encode(wanted)).decode()}}
+
+    def _goes_with_the_pair(self, wanted: Ledger) -> bool:
+        """Tell whether a ledger is deleted with the pair: as the leases are, or if it knows of none."""
+        deleted = self.spec is not None and self.spec.storage.reclaim_policy is ReclaimPolicy.DELETE
+        return deleted or not wanted.exposures
 
 
 def judge(found: Snapshot, now: float) -> Acceptance:
@@ -95,12 +108,7 @@ def judge(found: Snapshot, now: float) -> Acceptance:
         return Acceptance()
     owner = Owner(namespace=pair.meta.namespace, name=pair.meta.name, uid=pair.meta.uid)
     held = found.ledger(owner)
-    stored, version = None, "" if held is None else held.meta.resource_version
-    if held is not None:
-        try:
-            stored = ledger.decode(base64.b64decode(held.body.get("binaryData", {}).get(_KEY, "")))
-        except (LedgerError, ValueError) as error:
-            return Acceptance(unreadable=str(error), version=version)
+    stored, unreadable = _read(held)
     observed = ledger.observe(stored or Ledger(), _running(found), int(now))
     if _refused(found, observed):
         observed = ledger.withdraw(observed)
@@ -110,12 +118,40 @@ def judge(found: Snapshot, now: float) -> Acceptance:
         **{(POOLS.kind, name): each for name, each in verdict.pools.items()},
         **{(RESERVATIONS.kind, name): each for name, each in verdict.reservations.items()},
     }
+    problems = {key: each for key, each in problems.items() if each}
+    if not unreadable and _is_lost(found, stored):
+        observed = ledger.recover(observed, remains(found, verdict.state))
+    elif not problems:
+        observed = replace(observed, lost=False)
+    identity = _candidate(pair).identity
+    established = serverspec.established(found) or observed.established == identity
     return Acceptance(
         stored=stored,
-        ledger=_with(observed, verdict.state),
-        problems={key: each for key, each in problems.items() if each},
-        version=version,
+        ledger=replace(observed, accepted=verdict.state, established=identity if established else ""),
+        problems=problems,
+        unreadable=unreadable,
+        version="" if held is None else held.meta.resource_version,
+        owners=frozenset() if held is None else held.meta.owners,
+        established=established,
     )
+
+
+def _read(held: Raw | None) -> tuple[Ledger | None, str]:
+    """Return the stored ledger, if there is one, and why it cannot be read."""
+    if held is None:
+        return None, ""
+    try:
+        return ledger.decode(base64.b64decode(held.body.get("binaryData", {}).get(_KEY, ""))), ""
+    except (LedgerError, ValueError) as error:
+        return None, str(error)
+
+
+def _is_lost(found: Snapshot, stored: Ledger | None) -> bool:
+    """Tell whether the ledger that the servers' configurations follow from is not the one that is stored."""
+    servers = found.own_servers().values()
+    if stored is None:
+        return any(told(server) or server.status.config.revision for server in servers)
+    return any(serverspec.published(server) > stored.count for server in servers)
 
 
 def _running(found: Snapshot) -> dict[Role, str]:
@@ -140,10 +176,6 @@ def _refused(found: Snapshot, published: Ledger) -> bool:
             return False
         refused |= is_told
     return refused
-
-
-def _with(observed: Ledger, state: acceptance.State) -> Ledger:
-    return msgspec.structs.replace(observed, accepted=state)
 
 
 def _objects(found: Snapshot, pair: Custom[PairSpec, Any]) -> acceptance.Objects:

@@ -18,7 +18,7 @@ _REPORTER = "twinlease.io/operator"
 _MAX_NOTE = 1000
 _WARNINGS = frozenset({("Valid", "False"), ("Available", "False"), ("Redundant", "False")})
 _QUIET = frozenset({"ComingUp"})
-_WARNING_REASONS = frozenset({"Rejected", "LinkChanged", "Refused", "Unreadable"})
+_WARNING_REASONS = frozenset({"Rejected", "LinkChanged", "Refused", "Unreadable", "LedgerUnreadable", "LedgerLost"})
 
 
 class Announcer(Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from twinlease.controller.acceptance import Acceptance
 from twinlease.controller.manifests import access, config, pod
 from twinlease.controller.manifests.common import Owner
 from twinlease.controller.network import endpoints, link
-from twinlease.controller.objects import ANNOTATION_TEMPLATE, LABEL_SERVER, Pair
+from twinlease.controller.objects import ANNOTATION_TEMPLATE, LABEL_SERVER, Pair, Pod, Server
 from twinlease.controller.serverspec import Bundle, Place
 from twinlease.controller.snapshot import Snapshot, wish
 from twinlease.controller.steps import Apply, Create, Delete, Once, Step, Swap
@@ -24,6 +24,7 @@ from twinlease.decide.ledger import Ledger, Served
 from twinlease.decide.placement import Placement
 from twinlease.decide.rollout import ServerView
 from twinlease.kube import protocol
+from twinlease.model import conditions
 from twinlease.model.decision import Decision
 from twinlease.model.service import Service
 from twinlease.model.states import Role
@@ -106,13 +107,12 @@ def plan(snapshot: Snapshot, accepted: Acceptance, environment: Environment) -> 
     pair, spec = snapshot.pair, accepted.spec
     if pair is None or pair.meta.deleting:
         return _idle("Deleting", "The pair is being deleted")
-    if accepted.unreadable:
-        return _idle("LedgerUnreadable", f"Nothing is changed: {accepted.unreadable}")
     wait = _held_for(accepted, environment.now)
     obstacle = _INVALID if spec is None else _obstacle(snapshot, pair, spec)
     if spec is None or obstacle is not None:
         steps = _recording(_owner(pair), accepted, accepted.ledger)
-        return Plan(steps=steps, facts=Facts(decision=obstacle or _INVALID), again=wait)
+        decision = (_held_back(accepted) if spec is None else obstacle) or _INVALID
+        return Plan(steps=steps, facts=Facts(decision=decision), again=wait)
     wishes = {role: wish(pair, spec, role, snapshot.servers.get(role)) for role in Role}
     case = _Case(
         snapshot=snapshot,
@@ -140,6 +140,22 @@ def _obstacle(snapshot: Snapshot, pair: Pair, spec: PairSpec) -> Decision | None
     return Decision(action=rollout.Action.WAIT, reason=reason, message=message) if reason else None
 
 
+def _held_back(accepted: Acceptance) -> Decision | None:
+    """Return why no server gets another configuration now, whatever else is done for the pair."""
+    reason = message = ""
+    if accepted.unreadable:
+        reason = "LedgerUnreadable"
+        message = f"Servers go on with what they run: {accepted.unreadable}. Restore the ledger, or delete it"
+    elif accepted.ledger.lost:
+        reason = "LedgerLost"
+        message = (
+            "The ledger is gone, or an older one is in its place: the servers go on with what they run, addresses "
+            "whose owner is not known are held for the longest lease, and nothing is rolled out while an object of "
+            "the pair is invalid, for what it said before is forgotten"
+        )
+    return Decision(action=rollout.Action.WAIT, reason=reason, message=message) if reason else None
+
+
 def _held_for(accepted: Acceptance, now: float) -> float | None:
     """Return in how many seconds an address becomes free by time alone."""
     end = ledger.wake(accepted.ledger)
@@ -147,21 +163,23 @@ def _held_for(accepted: Acceptance, now: float) -> float | None:
 
 
 def _plan(case: _Case, wait: float | None) -> Plan:
-    target = _target(case)
+    target = _held_back(case.accepted) or _target(case)
     if isinstance(target, Decision):
         decision, views, bundles = target, {}, {}
     else:
         views = {role: _view(case, role, target.revisions[role].revision) for role in Role}
         decision = rollout.configuration(
             views,
-            established=serverspec.established(case.snapshot),
+            established=case.accepted.established,
             link_changed=any(
                 serverspec.link_of(server) not in ("", target.link) for server in case.snapshot.servers.values()
             ),
         )
         bundles = {role: _bundle(case, role, target) for role in rollout.Action(decision.action).roles}
     wanted = case.accepted.ledger
-    if bundles and not isinstance(target, Decision) and wanted.revisions != target.names:
+    # What all are told already is published too: after the loss of a ledger that is how it is known again.
+    ordered = bundles or all(view.wanted == view.target for view in views.values())
+    if ordered and not isinstance(target, Decision) and wanted.revisions != target.names:
         wanted = ledger.publish(wanted, target.served.service, target.names)
     pods = [_pod(case, role) for role in Role]
     if views and decision.action == rollout.Action.NOTHING:
@@ -173,7 +191,7 @@ def _plan(case: _Case, wait: float | None) -> Plan:
         *_recording(case.owner, case.accepted, wanted),
         *_identities(case, bundles),
         *_chunks(case, bundles, target),
-        *(_server(case, role, bundles.get(role)) for role in Role),
+        *_servers(case, bundles, wanted.count),
         *_volumes(case),
         *(step for group in pods for step in group),
         *_unused(case, bundles),
@@ -234,9 +252,17 @@ def _view(case: _Case, role: Role, target: str) -> ServerView:
         state=local,
         partner_state=partner,
         fresh=case.snapshot.fresh(role) and server.status.daemon.running,
+        unheard=found is not None and found.phase == "Running" and not _heard(server, found),
         pod_current=found is None or found.meta.annotations.get(ANNOTATION_TEMPLATE) == template,
         pod_started=found is None or found.phase != "Pending",
     )
+
+
+def _heard(server: Server, found: Pod) -> bool:
+    """Tell whether a server's sidecar has told what runs in its pod."""
+    running = conditions.get(server.status.conditions, "Running")
+    asked = running is None or running.reason != "GuardUnreachable"
+    return asked and server.status.pod_uid == found.meta.uid
 
 
 def _bundle(case: _Case, role: Role, target: _Target) -> Bundle:
@@ -280,7 +306,13 @@ def _chunks(case: _Case, bundles: Mapping[Role, Bundle], target: _Target | Decis
     return [Create(resource=protocol.CONFIG_MAPS, body=body) for body in bodies]
 
 
-def _server(case: _Case, role: Role, new: Bundle | None) -> Step:
+def _servers(case: _Case, bundles: Mapping[Role, Bundle], published: int) -> list[Step]:
+    # While the ledger is not to be relied upon, those that there are stay as they are.
+    roles = [role for role in Role if role not in case.snapshot.servers or _held_back(case.accepted) is None]
+    return [_server(case, role, bundles.get(role), published) for role in roles]
+
+
+def _server(case: _Case, role: Role, new: Bundle | None, published: int) -> Step:
     server, found = case.snapshot.servers.get(role), case.snapshot.pods.get(role)
     old = None if server is None else serverspec.bundle_of(server)
     node = case.placements[role].node or (found.node if found is not None else "")
@@ -293,7 +325,8 @@ def _server(case: _Case, role: Role, new: Bundle | None) -> Step:
             node=node,
             subnets=case.accepted.subnets,
             bundle=new or old,
-            established=serverspec.established(case.snapshot),
+            established=case.accepted.established,
+            published=published,
         ),
     )
     # Over one that the cache does not know, applying would take its configuration away.
@@ -302,7 +335,7 @@ def _server(case: _Case, role: Role, new: Bundle | None) -> Step:
 
 def _place(case: _Case, role: Role) -> Place:
     server = case.snapshot.servers.get(role)
-    return serverspec.place(peer(case.spec, role), server, established=serverspec.established(case.snapshot))
+    return serverspec.place(peer(case.spec, role), server, established=case.accepted.established)
 
 
 def _moved(case: _Case, role: Role) -> bool:

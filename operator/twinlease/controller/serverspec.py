@@ -26,6 +26,10 @@ ANNOTATION_LINK = "twinlease.io/link"
 """Addresses and ports of the failover link that the configuration was made with."""
 
 
+ANNOTATION_LEDGER = "twinlease.io/ledger"
+"""Count of publications in the ledger: one that has a smaller one is not the last."""
+
+
 class Bundle(Struct, frozen=True, kw_only=True):
     """What of a DHCPServer's spec changes with its configuration and never without."""
 
@@ -79,11 +83,18 @@ def link_of(server: Server) -> str:
     return server.meta.annotations.get(ANNOTATION_LINK, "")
 
 
+def published(server: Server) -> int:
+    """Return the count of publications of the last ledger that a server was written from; 0: not known."""
+    text = server.meta.annotations.get(ANNOTATION_LEDGER, "")
+    return int(text) if text.isdecimal() else 0
+
+
 def established(snapshot: Snapshot) -> bool:
-    """Tell whether the pair has served together, now or ever."""
-    if any(server.meta.annotations.get(ANNOTATION_ESTABLISHED) for server in snapshot.servers.values()):
+    """Tell whether the pair is seen to have served together; servers of a former pair of its name do not count."""
+    mine = snapshot.own_servers()
+    if any(server.meta.annotations.get(ANNOTATION_ESTABLISHED) for server in mine.values()):
         return True
-    states = [snapshot.state(role) for role in Role]
+    states = [snapshot.state(role) for role in mine]
     return any(FailoverState.NORMAL in state or serves(*state) for state in states)
 
 
@@ -136,6 +147,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     subnets: tuple[str, ...]
     bundle: Bundle | None
     established: bool
+    published: int
 
 
 def body(owner: Owner, wanted: Wanted) -> Json:
@@ -160,6 +172,8 @@ def body(owner: Owner, wanted: Wanted) -> Json:
         annotations[ANNOTATION_LINK] = bundle.link
     if wanted.established:
         annotations[ANNOTATION_ESTABLISHED] = "true"
+    if wanted.published:
+        annotations[ANNOTATION_LEDGER] = str(wanted.published)
     return {
         "metadata": metadata(owner, owner.server(role), role, annotations=annotations),
         "spec": msgspec.to_builtins(built),

@@ -46,6 +46,11 @@ class Snapshot(Struct, frozen=True, kw_only=True):
             (each for each in self.config_maps if isinstance(each, Raw) and each.meta.name == owner.ledger), None
         )
 
+    def own_servers(self) -> dict[Role, Server]:
+        """Return the servers that belong to this very pair, and not to a former one of its name."""
+        uid = "" if self.pair is None else self.pair.meta.uid
+        return {role: server for role, server in self.servers.items() if uid in server.meta.owners}
+
     def fresh(self, role: Role) -> bool:
         """Tell whether a server's report is from the pod that runs now, on a node that is ready."""
         server, pod = self.servers.get(role), self.pods.get(role)

@@ -17,7 +17,6 @@ from twinlease.api.types import Condition
 from twinlease.controller.acceptance import Acceptance
 from twinlease.controller.objects import Custom, Pair, Pool, Reservation
 from twinlease.controller.reconcile import Facts
-from twinlease.controller.serverspec import established
 from twinlease.controller.snapshot import Snapshot
 from twinlease.decide.ledger import Waiting
 from twinlease.decide.rollout import Action
@@ -34,7 +33,7 @@ _, PROGRAMMED = conditions.POOL
 COMING_UP = "ComingUp"
 """Reason of what is not so yet because the pair has never been in service."""
 
-_STOPPED = frozenset({"Rejected", "LinkChanged", "Invalid", "Paused", "LedgerUnreadable"})
+_STOPPED = frozenset({"Rejected", "LinkChanged", "Invalid", "Paused", "LedgerUnreadable", "LedgerLost"})
 _MAX_MESSAGE = 2000
 
 
@@ -133,7 +132,7 @@ class Reporter:
         ]
         if serving:
             return _verdict(AVAILABLE, TRUE, "Serving", f"Answering clients: {' and '.join(serving)}")
-        if not established(self._snapshot):
+        if not self._accepted.established:
             return _verdict(AVAILABLE, FALSE, COMING_UP, f"The pair has not served yet: {self._states()}")
         reason = "NotServing" if any(map(self._snapshot.fresh, Role)) else "NoReport"
         return _verdict(AVAILABLE, FALSE, reason, f"No server is known to answer: {self._states()}")
@@ -142,7 +141,7 @@ class Reporter:
         normal = (FailoverState.NORMAL, FailoverState.NORMAL)
         if all(self._snapshot.state(role) == normal for role in Role):
             return _verdict(REDUNDANT, TRUE, "Normal", "Both servers are normal and share their leases")
-        reason = "NotNormal" if established(self._snapshot) else COMING_UP
+        reason = "NotNormal" if self._accepted.established else COMING_UP
         return _verdict(REDUNDANT, FALSE, reason, self._states())
 
     def _progressing(self) -> Verdict:

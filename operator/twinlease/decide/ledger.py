@@ -89,6 +89,9 @@ class Ledger(Struct, frozen=True, kw_only=True):
         exposures: Sorted.
         revisions: Of the two configurations published last; empty: none ever were.
         fallback: For the case that the engine refuses those.
+        established: Identity of the pair that has served together; another pair of its name has not.
+        count: Of publications. DHCPServers carry it too, which shows that a ledger is missing or an older one.
+        lost: It was so, and not all objects have been accepted since.
     """
 
     version: int = VERSION
@@ -96,6 +99,27 @@ class Ledger(Struct, frozen=True, kw_only=True):
     exposures: tuple[Exposure, ...] = ()
     revisions: Mapping[Role, str] = {}
     fallback: Fallback | None = None
+    established: str = ""
+    count: int = 0
+    lost: bool = False
+
+
+class Remains(Struct, frozen=True, kw_only=True):
+    """What is known of what clients hold without a ledger.
+
+    Attributes:
+        dynamic: What all servers are told to lease out.
+        fixed: Hardware addresses by address, of reservations that both servers were seen to run.
+        subnets: All addresses that there may be leases on.
+        lease: The longest that there may be, seconds.
+        count: That no DHCPServer carries a larger one of.
+    """
+
+    dynamic: Spans
+    fixed: Mapping[int, str]
+    subnets: Spans
+    lease: int
+    count: int
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
@@ -150,7 +174,8 @@ def observe(ledger: Ledger, running: Mapping[Role, str], now: int) -> Ledger:
             the present generation of its DHCPServer: else it may be about to start an older revision.
         now: Seconds since the epoch.
     """
-    confirmed = bool(ledger.revisions) and all(running.get(role) == ledger.revisions.get(role) for role in Role)
+    told = ledger.revisions
+    confirmed = all(role in told and running.get(role) == told[role] for role in Role)
     left = []
     for each in ledger.exposures:
         if each.live or (each.until is None and not confirmed):
@@ -212,7 +237,29 @@ def publish(ledger: Ledger, service: Service, revisions: Mapping[Role, str]) -> 
     fallback = ledger.fallback
     if ledger.revisions and ledger.revisions != revisions:
         fallback = Fallback(exposures=ledger.exposures, revisions=ledger.revisions)
-    return replace(ledger, exposures=_exposures(made), revisions=dict(revisions), fallback=fallback)
+    count = ledger.count + (ledger.revisions != revisions)
+    return replace(ledger, exposures=_exposures(made), revisions=dict(revisions), fallback=fallback, count=count)
+
+
+def recover(stored: Ledger, left: Remains) -> Ledger:
+    """Return a ledger in place of one that is missing, or that was replaced by an older one.
+
+    Whoever holds what he is seen to hold may keep it. Any other address may be held by somebody who is not known any
+    more, or go on getting it: nobody else does before both servers have been seen to run what is published next, and
+    the longest lease is over.
+    """
+    made: dict[_Key, Spans] = {(DYNAMIC, left.lease, True, None): left.dynamic}
+    for address, owner in left.fixed.items():
+        key = (owner, left.lease, True, None)
+        made[key] = spans.merge((*made.get(key, ()), (address, address)))
+    known = spans.merge(span for found in made.values() for span in found)
+    made[DYNAMIC, left.lease, False, None] = spans.subtract(left.subnets, known)
+    return Ledger(
+        accepted=stored.accepted,
+        exposures=_exposures(made),
+        count=max(left.count, stored.count) + 1,
+        lost=True,
+    )
 
 
 def withdraw(ledger: Ledger) -> Ledger:

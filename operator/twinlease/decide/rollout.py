@@ -67,6 +67,7 @@ class ServerView(Struct, frozen=True, kw_only=True):
         partner_state: What it believes of its partner.
         fresh: The report is from the pod that runs now, on a node that is ready, and the server runs.
         pod_current: The pod is made from the template that it should be made from (true where there is no pod).
+        unheard: Its pod runs, but has not reported yet what it runs in there.
         pod_started: The pod's containers have been started; before that nothing can be lost with it.
     """
 
@@ -78,6 +79,7 @@ class ServerView(Struct, frozen=True, kw_only=True):
     state: FailoverState = FailoverState.UNKNOWN
     partner_state: FailoverState = FailoverState.UNKNOWN
     fresh: bool = False
+    unheard: bool = False
     pod_current: bool = True
     pod_started: bool = True
 
@@ -102,9 +104,19 @@ def configuration(servers: Servers, *, established: bool, link_changed: bool) ->
     outdated = [role for role in ORDER if servers[role].wanted != servers[role].target]
     if not outdated:
         return _settled(servers)
+    if not established:
+        return _first(outdated)
     unconfigured = [role for role in outdated if not servers[role].wanted]
-    if unconfigured or not established:
-        return _first(unconfigured if established else outdated)
+    # Where a DHCPServer was deleted and made again, its daemon may well run: then it changes as any other does.
+    if idle := [role for role in unconfigured if _idle(servers[role])]:
+        return _first(idle)
+    return _one_at_a_time(servers, outdated, link_changed=link_changed)
+
+
+def _one_at_a_time(servers: Servers, outdated: list[Role], *, link_changed: bool) -> Decision:
+    for role in outdated:
+        if servers[role].unheard and not servers[role].wanted:
+            return _wait("WaitingForReport", f"The {role} has not reported yet what its pod runs")
     if link_changed:
         return LINK_CHANGED
     return _obstacle(servers) or Decision(
@@ -142,6 +154,11 @@ def template(servers: Servers) -> Decision:
     )
 
 
+def _idle(view: ServerView) -> bool:
+    """Tell whether a server runs nothing that its target would replace."""
+    return not view.unheard and view.running in ("", view.target)
+
+
 def _first(roles: list[Role]) -> Decision:
     both = len(roles) == len(ORDER)
     return Decision(
@@ -172,7 +189,7 @@ def _obstacle(servers: Servers) -> Decision | None:
                 f"Servers change one at a time and only from normal/normal: the {role} reports {view.state}, "
                 f"its partner {view.partner_state}",
             )
-        if view.wanted not in (view.running, view.rejected):
+        if view.wanted and view.wanted not in (view.running, view.rejected):
             return _wait("Applying", f"The {role} was told to run another configuration and has not reported it yet")
     return None
 

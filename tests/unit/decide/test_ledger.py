@@ -14,7 +14,8 @@ from twinlease.api.reservation import ReservationSpec
 from twinlease.api.types import ObjectRef
 from twinlease.decide import ledger as ledgers
 from twinlease.decide.acceptance import Accepted, State
-from twinlease.decide.ledger import DYNAMIC, MARGIN, Ledger, LedgerError, Served
+from twinlease.decide.ledger import DYNAMIC, MARGIN, Ledger, LedgerError, Remains, Served
+from twinlease.model import spans
 from twinlease.model.service import Endpoint, Service
 from twinlease.model.states import Role
 
@@ -33,6 +34,7 @@ ENDPOINTS = {
 }
 ALICE, BOB = "02:00:00:00:00:0a", "02:00:00:00:00:0b"
 LEASE = 1800
+HOST = int(IPv4Address("10.0.0.0"))
 
 
 def pool(*ranges: tuple[int, int], lease: str = "30m", routers: tuple[str, ...] = ()) -> PoolSpec:
@@ -188,6 +190,48 @@ def test_a_ledger_of_a_later_version_is_refused() -> None:
         ledgers.decode(ledgers.encode(Ledger(version=2)))
 
 
+def remains(**more: object) -> Remains:
+    known = Remains(
+        dynamic=((HOST + 10, HOST + 20),),
+        fixed={HOST + 30: ALICE},
+        subnets=((HOST, HOST + 255),),
+        lease=LEASE,
+        count=7,
+    )
+    return replace(known, **more)
+
+
+def test_without_a_ledger_only_what_is_seen_goes_on() -> None:
+    wanted = state(pool((10, 40)), alice=reservation(ALICE, 30), bob=reservation(BOB, 15), eve=reservation(BOB, 50))
+    ledger = replace(ledgers.recover(Ledger(), remains()), accepted=wanted)
+    assert (ledger.lost, ledger.count) == (True, 8)
+    found = served(ledger)
+    assert dynamic(found.service) == ["10.0.0.10-10.0.0.14", "10.0.0.16-10.0.0.20"]
+    assert fixed(found.service) == {"alice": "10.0.0.30"}
+    assert {name: each.until for name, each in found.waiting.items()} == {"bob": None, "eve": None}
+
+    ledger = ledgers.observe(ledger, both("unknown"), 1000)
+    assert served(ledger).waiting["eve"].until is None, "what they run may have the address in it"
+    ledger = ledgers.observe(ledgers.publish(ledger, found.service, both("next")), both("next"), 1000)
+    assert served(ledger).waiting["eve"].until == 1000 + LEASE + MARGIN
+    ledger = ledgers.observe(ledger, both("next"), 1000 + LEASE + MARGIN)
+    assert set(fixed(served(ledger).service)) == {"alice", "bob", "eve"}
+
+
+def test_a_reservation_that_was_seen_to_run_is_somebody_s_when_it_moves() -> None:
+    ledger = ledgers.recover(Ledger(), remains())
+    ledger = replace(ledger, accepted=state(pool((10, 20)), bob=reservation(BOB, 30)))
+    assert fixed(served(ledger).service) == {}
+
+
+def test_the_count_grows_with_every_publication_and_never_falls() -> None:
+    first = published(Ledger(accepted=state(pool((10, 20)))), "one")
+    second = published(replace(first, accepted=state(pool((10, 15)))), "two")
+    assert [each.count for each in (first, published(first, "one"), second)] == [1, 1, 2]
+    assert ledgers.withdraw(second).count == 2
+    assert ledgers.recover(first, remains(count=0)).count == 2
+
+
 Owners = Mapping[int, tuple[str, int]]
 """Address -> owner and longest lease."""
 
@@ -213,6 +257,8 @@ class World:
         self.wanted = state(pool())
         self.configs: dict[str, Owners] = {}
         self.orders: dict[Role, str] = {}
+        self.marked = 0
+        """Count of publications that the DHCPServers carry."""
         self.runs: dict[Role, str] = {}
         self.leases: dict[int, dict[str, int]] = {}
         """Address -> owner -> when the last lease that it may have got ends."""
@@ -224,7 +270,10 @@ class World:
         steps = iter(range(stop_after))
         ledger = self.stored
         settled = {role: run for role, run in self.runs.items() if run == self.orders.get(role)}
-        ledger = replace(ledgers.observe(ledger, settled, self.now), accepted=self.wanted)
+        ledger = ledgers.observe(ledger, settled, self.now)
+        if self.stored.count < self.marked:
+            ledger = ledgers.recover(ledger, self.remains())
+        ledger = replace(ledger, accepted=self.wanted)
         if next(steps, None) is None:
             return
         self.stored = ledgers.decode(ledgers.encode(ledger))
@@ -239,6 +288,18 @@ class World:
             if next(steps, None) is None:
                 return
             self.orders[role] = revision
+            self.marked = ledger.count
+
+    def remains(self) -> Remains:
+        """Return what can be seen without a ledger, when no reservation is known to be run by both."""
+        told = [self.configs[revision] for revision in self.orders.values()]
+        each = [{address for address, (owner, _) in found.items() if owner == DYNAMIC} for found in told]
+        numbers = set[int]().union(*each[:1]).intersection(*each)
+        return remains(
+            dynamic=spans.merge((number, number) for number in numbers),
+            fixed={},
+            count=self.marked,
+        )
 
     def follow(self, role: Role) -> None:
         """Let one server run what it was told."""
@@ -284,16 +345,18 @@ ROUNDS = st.tuples(
     st.sampled_from([0, 1, 2, 3, 4, 4, 4]),  # steps before the operator dies
     st.sampled_from([(), (Role.SECONDARY,), (Role.PRIMARY,), tuple(Role), tuple(Role)]),  # who gets round to following
     st.sampled_from([0, 1, 599, 611, 1799, 1811]),
+    st.sampled_from([False, False, False, True]),  # somebody deletes the ledger
 )
-"""A wish, an operator that carries it out or dies on the way, servers that follow or do not, and time."""
+"""A wish, an operator that carries it out or dies on the way, servers that follow or do not, time, and losses."""
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(ROUNDS, min_size=2, max_size=12))
-def test_no_address_ever_has_two_owners(rounds: list[tuple[State, int, tuple[Role, ...], int]]) -> None:
+def test_no_address_ever_has_two_owners(rounds: list[tuple[State, int, tuple[Role, ...], int, bool]]) -> None:
     world = World()
-    for wish, steps, followers, seconds in rounds:
+    for wish, steps, followers, seconds, is_lost in rounds:
         world.wanted = wish
+        world.stored = Ledger() if is_lost else world.stored
         for _ in range(2):  # the second time it sees what the servers have done
             world.reconcile(steps)
             for role in followers:

@@ -35,6 +35,7 @@ def but(view: ServerView, **changes: object) -> ServerView:
 
 
 BLANK = ServerView(target=NEW)
+RECORDLESS = but(HEALTHY, wanted="")
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,14 @@ BLANK = ServerView(target=NEW)
         (HEALTHY, but(DONE, running=OLD, rejected=NEW), True, (Action.WAIT, "Rejected")),
         (but(DONE, running=OLD, rejected=NEW), DONE, True, (Action.WAIT, "Rejected")),
         (but(BLANK, wanted=NEW, rejected=NEW), BLANK, False, (Action.WAIT, "Rejected")),
+        # Its DHCPServer was deleted and made again: what it runs counts.
+        (RECORDLESS, RECORDLESS, True, (Action.SECONDARY, "RollingOut")),
+        (DONE, RECORDLESS, True, (Action.SECONDARY, "RollingOut")),
+        (RECORDLESS, but(RECORDLESS, state=FailoverState.RECOVER), True, (Action.WAIT, "WaitingForNormal")),
+        (but(BLANK, unheard=True), DONE, True, (Action.WAIT, "WaitingForReport")),
+        (but(BLANK, unheard=True), BLANK, True, (Action.SECONDARY, "Configuring")),
+        (but(RECORDLESS, running=NEW), but(RECORDLESS, running=NEW), True, (Action.BOTH, "Configuring")),
+        (RECORDLESS, BLANK, True, (Action.SECONDARY, "Configuring")),
         # An earlier one was refused; what is wanted now is another one.
         (HEALTHY, but(HEALTHY, wanted="bad", rejected="bad"), True, (Action.SECONDARY, "RollingOut")),
         (HEALTHY, but(HEALTHY, wanted="other"), True, (Action.WAIT, "Applying")),
