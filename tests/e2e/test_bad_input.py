@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tests.api.refused import CASES, Case
-from tests.e2e.world import PAIR, POOL, SERVING, Object, World
+from tests.e2e.world import OF_PAIR, PAIR, POOL, SERVING, Object, World
 from tests.lab.shell import CommandError
 from tests.lab.waiting import until
 
@@ -116,6 +116,8 @@ def test_what_only_the_node_shows(example: World, name: str, peer: Object, says:
     finally:
         example.lab.kubectl("delete", "dfp", name)
         until("its pod is gone", lambda: not example.pod_uid(f"{name}-primary"), timeout=90, every=0.3)
+        example.lab.kubectl("delete", "pvc,configmap", f"--selector={OF_PAIR}={name}")
+        example.lab.recycle_volumes()
 
 
 def test_admission_refuses_with_field_value_and_what_is_allowed(example: World) -> None:

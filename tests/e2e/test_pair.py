@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.e2e.world import PAIR, POOL, PRIMARY, SECONDARY, SERVING, World
+from tests.e2e.world import OF_PAIR, PAIR, POOL, PRIMARY, SECONDARY, SERVING, World
 from tests.lab.waiting import until
 
 WARM_SECONDS = 30
@@ -96,3 +96,16 @@ def test_a_killed_sidecar_does_not_touch_the_daemon(example: World) -> None:
     assert example.restarts(PRIMARY)["server"] == before["server"]
     assert example.get("dsrv", PRIMARY)["status"]["daemon"]["started"] == started
     assert example.both_normal()
+
+
+def test_a_pair_that_is_deleted_and_applied_again_finds_its_leases(example: World) -> None:
+    leases = [example.lease_one() for _ in range(4)]
+    example.delete_example()
+    claims = {each["metadata"]["name"] for each in example.every("pvc", selector=f"{OF_PAIR}={PAIR}")}
+    assert claims == {f"{PRIMARY}-leases", f"{SECONDARY}-leases"}
+    assert not example.offers(leases[0].mac)
+    example.apply_example()
+    # New clients first: a server that had forgotten would give them the addresses of the old ones.
+    strangers = {example.lease_one().address for _ in range(4)}
+    assert strangers.isdisjoint({each.address for each in leases})
+    assert [example.lease_one(mac=each.mac).address for each in leases] == [each.address for each in leases]

@@ -18,6 +18,7 @@ OPERATOR = ELECTION = "twinlease-operator"
 OF_PAIR = "twinlease.io/pair"
 EXAMPLE = paths.REPOSITORY / "examples" / "pair.yaml"
 PAIR, POOL = "lan", "office"
+LEDGER = f"{PAIR}-ledger"
 PRIMARY, SECONDARY = f"{PAIR}-primary", f"{PAIR}-secondary"
 SERVING = {PRIMARY: "10.250.0.11", SECONDARY: "10.250.0.12"}
 """Server identifiers of the example pair's servers."""
@@ -180,11 +181,21 @@ class World:
         self.normal_after = time.monotonic() - began
         self.wait("dfp", PAIR, "Redundant", timeout=timeout)
 
+    def delete_example(self) -> None:
+        """Delete the example pair, and wait until only the leases, and the ledger of who holds what, are left of it."""
+        self.lab.kubectl("delete", "--ignore-not-found", "--filename", str(EXAMPLE))
+        until("only the ledger is left of the pair", lambda: self._left() <= {LEDGER}, timeout=120, every=0.3)
+
+    def _left(self) -> set[str]:
+        return {
+            each["metadata"]["name"]
+            for kind in ("pods", "dsrv", "secrets", "configmaps")
+            for each in self.every(kind, selector=f"{OF_PAIR}={PAIR}")
+        }
+
     def remove_example(self) -> None:
         """Delete the example pair with its leases, and wait until nothing of it is left."""
-        self.lab.kubectl("delete", "--ignore-not-found", "--filename", str(EXAMPLE))
-        for kind in ("pods", "dsrv", "configmaps", "secrets"):
-            until(f"its {kind} are gone", lambda kind=kind: not self.every(kind, selector=f"{OF_PAIR}={PAIR}"),
-                  timeout=120, every=0.3)  # fmt: skip
+        self.delete_example()
+        self.lab.kubectl("delete", "configmap", LEDGER, "--ignore-not-found")
         self.lab.kubectl("delete", "pvc", f"--selector={OF_PAIR}={PAIR}", "--timeout=60s")
         self.lab.recycle_volumes()
