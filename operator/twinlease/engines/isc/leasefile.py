@@ -103,10 +103,11 @@ def without_torn_end(lines: Iterable[bytes]) -> Iterator[bytes]:
             yield from record
             record = []
         record.append(line)
-    if record and not record[-1].endswith((b"\n", b"}")):
+    # Of a line without its end only the brace that closes a record is certain: an octet of a client's may be one too.
+    if record and not record[-1].endswith(b"\n") and record[-1] != b"}":
         record.pop()
     opened = bool(record) and record[0].rstrip().endswith(b"{") and _RECORD.match(record[0]) is not None
-    if not opened or any(line.rstrip().endswith(b"}") for line in record):
+    if not opened or any(line.rstrip() == b"}" or line.rstrip().endswith(b";}") for line in record):
         yield from record
 
 
