@@ -12,6 +12,8 @@ from benchmarks.statistics import Round, TooFewError, median, median_interval
 
 ROUNDS = 10
 _TARGET, _FLOOR = Target(0.98, at_most=False), Target(0.95, at_most=False)
+UNSATURATED = 0.97
+"""Share of what is begun; a pair that completes more of all bursts may have had time to spare."""
 _NETWORK = f"{wires.MANAGED}0.0/16"
 # Almost twice the clients: none goes away empty-handed, whichever server it belongs to.
 _RANGE = {"start": f"{wires.MANAGED}64.0", "end": f"{wires.MANAGED}127.255"}
@@ -41,8 +43,12 @@ def figures(rounds: list[Round], pairs: tuple[Pair, Pair], how: str) -> list[Fig
     """Return the figures of a contest.
 
     Raises:
-        CannotRunError: Too few rounds for an interval.
+        CannotRunError: Too few rounds for an interval, or a pair that could have served more than it was asked to.
     """
+    for pair in pairs:
+        begun, completed = (sum(getattr(each.burst, key) for each in pair.spells) for key in ("begun", "completed"))
+        if completed > begun * UNSATURATED:
+            raise CannotRunError(f"the {pair.name} pair completed {completed} of {begun} exchanges: not saturated")
     ratios = [each.ratio for each in rounds]
     try:
         interval = median_interval(ratios)

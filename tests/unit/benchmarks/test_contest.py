@@ -6,16 +6,16 @@ from dataclasses import asdict
 import pytest
 
 from benchmarks import cli, throughput
-from benchmarks.contest import Pair, Spell
+from benchmarks.contest import Pair, Spell, saturated
 from benchmarks.perfdhcp import Burst
 from benchmarks.report import Figure, Target, Verdict
 from benchmarks.stage import CannotRunError
 from benchmarks.statistics import Round
 
 
-def pair(name: str, rate: float) -> Pair:
+def pair(name: str, rate: float, begun: int = 6000) -> Pair:
     """Return a pair with two bursts behind it."""
-    burst = Burst(rate, begun=6000, offered=5000, completed=4000, delays=(1.0, 2.0))
+    burst = Burst(rate, begun=begun, offered=5000, completed=4000, delays=(1.0, 2.0))
     return Pair(name, "nowhere", {"dhcpd": []}, [Spell(burst, {"dhcpd": 2.0}, 0.0)] * 2)
 
 
@@ -41,6 +41,20 @@ def test_a_wide_interval_misses_the_floor_whatever_the_median() -> None:
 def test_too_few_rounds_give_no_verdict() -> None:
     with pytest.raises(CannotRunError, match="no verdict"):
         figures([1.0] * 5)
+
+
+@pytest.mark.parametrize("idle", ["managed", "bare"])
+def test_a_pair_with_time_to_spare_gives_no_verdict(idle: str) -> None:
+    pairs = tuple(pair(name, 700, 4050 if name == idle else 6000) for name in ("managed", "bare"))
+    with pytest.raises(CannotRunError, match=f"the {idle} pair completed 8000 of 8100 exchanges: not saturated"):
+        throughput.figures([Round((1, 1), (1, 1))] * 10, (pairs[0], pairs[1]), "how")
+
+
+def test_a_rate_saturates_only_if_neither_pair_keeps_up() -> None:
+    slow, quick = (Burst(1, begun=1000, offered=1, completed=completed, delays=(1, 1)) for completed in (900, 990))
+    assert saturated([slow, slow])
+    assert not saturated([slow, quick])
+    assert not saturated([quick, slow])
 
 
 def test_processor_time_is_charged_per_exchange() -> None:
