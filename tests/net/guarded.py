@@ -17,10 +17,18 @@ from tests.lab.shell import program
 from tests.lab.waiting import until
 from tests.net.jig import SECRET, Namespace
 from twinlease.engines.isc.engine import IscEngine
-from twinlease.ipc.client import GuardClient, GuardUnreachable
+from twinlease.ipc.client import GuardClient, GuardUnreachable, Start
+from twinlease.ipc.protocol import FenceSpec, Mode
 
 OPERATOR = Path(__file__).parents[2] / "operator"
 INTERFACE = "eth0"
+OPEN = FenceSpec(Mode.KERNEL, "", failover_port=0, omapi_port=0, peer_port=0)
+"""Closes no port, for servers that everybody is to reach."""
+
+
+def start(*edits: str, deadline: float | None = None, fence: FenceSpec = OPEN, interface: str = INTERFACE) -> Start:
+    """Return how a server is started: with a permit without end, unless a test says otherwise."""
+    return Start(interface, fence, deadline, edits)
 
 
 class Guard:

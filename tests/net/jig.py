@@ -88,7 +88,7 @@ class Server:
     def start(self) -> None:
         """Prepare the lease file and start dhcpd."""
         process = IscProcess(program("dhcpd"))
-        process.prepare(self.lease_file, ())
+        process.prepare(self.lease_file, (), {})
         _give(self.lease_file)
         interface = self._service.endpoints[self.role].interface
         command = process.command(interface=interface, config=self._config, lease_file=self.lease_file)

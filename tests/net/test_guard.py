@@ -13,7 +13,7 @@ import pytest
 
 from tests.lab.shell import program
 from tests.lab.waiting import until
-from tests.net.guarded import INTERFACE, Guard, alive, connection, package_copy
+from tests.net.guarded import Guard, alive, connection, package_copy, start
 from tests.net.jig import UID, Jig
 from tests.net.services import service
 from twinlease.ipc.client import GuardUnreachable
@@ -42,20 +42,20 @@ def test_it_starts_nothing_by_itself_and_says_so(guard: Guard) -> None:
     assert (status.running, status.pid, status.revision, status.current, status.starts) == (False, 0, "", "", 0)
     assert status.last_exit is None
     with pytest.raises(ProtocolError) as caught:
-        guard.client.start(INTERFACE)
+        guard.client.start(start())
     assert caught.value.code == Code.NO_CONFIG
 
 
 def test_apply_installs_durably_and_starts(guard: Guard) -> None:
     revision = good(guard)
-    status = guard.client.apply(revision, INTERFACE)
+    status = guard.client.apply(revision, start())
     assert alive(status.pid)
     assert (status.revision, status.current, status.starts) == (revision, revision, 1)
     assert time.time() - 10 < status.started_at <= time.time()
     installed = guard.lease_dir / "config"
     assert (installed / "current").resolve().read_bytes() == (guard.run_dir / "candidate" / revision).read_bytes()
     with pytest.raises(ProtocolError, match="runs already"):
-        guard.client.start(INTERFACE)
+        guard.client.start(start())
     assert guard.client.status().pid == status.pid
 
 
@@ -64,7 +64,7 @@ def test_the_next_configuration_replaces_the_server_and_an_old_one_leaves_the_di
     revisions = []
     for comment in range(4):
         revisions.append(guard.offer(f"# {comment}\n" + guard.engine.render(service(), Role.PRIMARY)))
-        pids.append(guard.client.apply(revisions[-1], INTERFACE).pid)
+        pids.append(guard.client.apply(revisions[-1], start()).pid)
     assert [alive(pid) for pid in pids] == [False, False, False, True]
     kept = {path.name for path in (guard.lease_dir / "config").iterdir()}
     assert kept == {"current", *revisions[-2:]}
@@ -75,9 +75,9 @@ def test_the_next_configuration_replaces_the_server_and_an_old_one_leaves_the_di
 
 def test_a_configuration_that_dhcpd_does_not_survive_leaves_the_last_good_one_serving(guard: Guard) -> None:
     revision = good(guard)
-    guard.client.apply(revision, INTERFACE)
+    guard.client.apply(revision, start())
     with pytest.raises(ProtocolError) as caught:
-        guard.client.apply(guard.offer(NO_SUBNET), INTERFACE)
+        guard.client.apply(guard.offer(NO_SUBNET), start())
     assert caught.value.code == Code.START
     assert "No subnet declaration for eth0" in caught.value.message
     status = guard.client.status()
@@ -87,7 +87,7 @@ def test_a_configuration_that_dhcpd_does_not_survive_leaves_the_last_good_one_se
 
 def test_a_first_configuration_that_dhcpd_does_not_survive_is_not_current(guard: Guard) -> None:
     with pytest.raises(ProtocolError):
-        guard.client.apply(guard.offer(NO_SUBNET), INTERFACE)
+        guard.client.apply(guard.offer(NO_SUBNET), start())
     status = guard.client.status()
     assert (status.running, status.current) == (False, "")
     assert status.last_exit is not None
@@ -97,7 +97,7 @@ def test_a_first_configuration_that_dhcpd_does_not_survive_is_not_current(guard:
 
 @pytest.mark.parametrize("kind", ["missing", "other text", "symbolic link", "pipe"])
 def test_a_candidate_that_is_not_what_it_should_be_changes_nothing(guard: Guard, kind: str) -> None:
-    before = guard.client.apply(good(guard), INTERFACE)
+    before = guard.client.apply(good(guard), start())
     revision = "0" * 64
     candidate = guard.run_dir / "candidate" / revision
     if kind == "other text":
@@ -107,7 +107,7 @@ def test_a_candidate_that_is_not_what_it_should_be_changes_nothing(guard: Guard,
     elif kind == "pipe":
         os.mkfifo(candidate)
     with pytest.raises(ProtocolError) as caught:
-        guard.client.apply(revision, INTERFACE)
+        guard.client.apply(revision, start())
     assert caught.value.code == (Code.DIGEST if kind == "other text" else Code.NO_CONFIG)
     status = guard.client.status()
     assert (status.pid, status.revision, status.current) == (before.pid, before.revision, before.revision)
@@ -115,21 +115,21 @@ def test_a_candidate_that_is_not_what_it_should_be_changes_nothing(guard: Guard,
 
 def test_start_runs_what_was_installed_last_also_under_a_new_guard(guard: Guard) -> None:
     revision = good(guard)
-    pid = guard.client.apply(revision, INTERFACE).pid
+    pid = guard.client.apply(revision, start()).pid
     assert guard.signal(signal.SIGKILL) == -signal.SIGKILL
     until("dhcpd dies with its guard", lambda: not alive(pid), timeout=5)
     guard.start()
     assert not guard.client.status().running
-    status = guard.client.start(INTERFACE)
+    status = guard.client.start(start())
     assert status.revision == revision
     assert alive(status.pid)
 
 
 def test_stop_stops_and_an_exit_is_told_with_its_last_words(guard: Guard) -> None:
-    pid = guard.client.apply(good(guard), INTERFACE).pid
+    pid = guard.client.apply(good(guard), start()).pid
     assert not guard.client.stop(5).running
     assert not alive(pid)
-    pid = guard.client.start(INTERFACE).pid
+    pid = guard.client.start(start()).pid
     os.kill(pid, signal.SIGKILL)
     until("the guard has noticed", lambda: not guard.client.status().running, timeout=5)
     last = guard.client.status().last_exit
@@ -139,7 +139,7 @@ def test_stop_stops_and_an_exit_is_told_with_its_last_words(guard: Guard) -> Non
 
 
 def test_a_server_that_does_not_listen_is_killed_after_its_grace(guard: Guard) -> None:
-    pid = guard.client.apply(good(guard), INTERFACE).pid
+    pid = guard.client.apply(good(guard), start()).pid
     os.kill(pid, signal.SIGSTOP)
     began = time.monotonic()
     status = guard.client.stop(0.5)
@@ -150,18 +150,18 @@ def test_a_server_that_does_not_listen_is_killed_after_its_grace(guard: Guard) -
 
 
 def test_sigterm_stops_dhcpd_cleanly(guard: Guard) -> None:
-    pid = guard.client.apply(good(guard), INTERFACE).pid
+    pid = guard.client.apply(good(guard), start()).pid
     assert guard.signal(signal.SIGTERM) == 0
     assert not alive(pid)
     assert "reason=Stopped" in guard.said()
 
 
 def test_a_client_that_hangs_up_changes_nothing_and_status_never_waits(guard: Guard) -> None:
-    before = guard.client.apply(good(guard), INTERFACE)
+    before = guard.client.apply(good(guard), start())
     os.kill(before.pid, signal.SIGSTOP)
     revision = guard.offer("# another\n" + guard.engine.render(service(), Role.PRIMARY))
     with connection(guard) as sock:
-        apply = {"v": 1, "id": 1, "op": "apply", "revision": revision, "interface": INTERFACE, "edits": []}
+        apply = {"v": 2, "id": 1, "op": "apply", "revision": revision, **start().fields()}
         sock.sendall(json.dumps(apply).encode() + b"\n")
     began = time.monotonic()
     assert guard.client.status().pid == before.pid
@@ -172,12 +172,12 @@ def test_a_client_that_hangs_up_changes_nothing_and_status_never_waits(guard: Gu
 
 def test_commands_run_one_after_the_other(guard: Guard) -> None:
     revision = good(guard)
-    guard.client.apply(revision, INTERFACE)
+    guard.client.apply(revision, start())
     lines = [
-        {"v": 1, "id": 1, "op": "stop", "grace": 5},
-        {"v": 1, "id": 2, "op": "start", "interface": INTERFACE, "edits": []},
-        {"v": 1, "id": 3, "op": "stop", "grace": 5},
-        {"v": 1, "id": 4, "op": "status"},
+        {"v": 2, "id": 1, "op": "stop", "grace": 5},
+        {"v": 2, "id": 2, "op": "start", "restart": False, **start().fields()},
+        {"v": 2, "id": 3, "op": "stop", "grace": 5},
+        {"v": 2, "id": 4, "op": "status"},
     ]
     with connection(guard) as sock:
         sock.sendall(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
@@ -192,14 +192,14 @@ def test_commands_run_one_after_the_other(guard: Guard) -> None:
     [
         (b"GET / HTTP/1.1\r\n\r\n", Code.BAD_REQUEST),
         (os.urandom(300) + b"\n", Code.BAD_REQUEST),
-        (b'{"v":1,"id":1,"op":"exec","argv":["/bin/sh"]}\n', Code.UNKNOWN_OP),
-        (b'{"v":2,"id":1,"op":"status"}\n', Code.VERSION),
-        (b'{"v":1,"id":1,"op":"status","more":1}\n', Code.BAD_REQUEST),
+        (b'{"v":2,"id":1,"op":"exec","argv":["/bin/sh"]}\n', Code.UNKNOWN_OP),
+        (b'{"v":3,"id":1,"op":"status"}\n', Code.VERSION),
+        (b'{"v":2,"id":1,"op":"status","more":1}\n', Code.BAD_REQUEST),
         (b"x" * (MAX_LINE + 1), Code.BAD_REQUEST),
     ],
 )
 def test_what_it_does_not_understand_is_refused_and_harms_nothing(guard: Guard, sent: bytes, code: str) -> None:
-    pid = guard.client.apply(good(guard), INTERFACE).pid
+    pid = guard.client.apply(good(guard), start()).pid
     with connection(guard) as sock:
         sock.sendall(sent)
         reply = json.loads(sock.makefile("rb").readline())
@@ -210,7 +210,7 @@ def test_what_it_does_not_understand_is_refused_and_harms_nothing(guard: Guard, 
 
 def test_an_unknown_edit_starts_nothing(guard: Guard) -> None:
     with pytest.raises(ProtocolError) as caught:
-        guard.client.apply(good(guard), INTERFACE, ["turn-to-gold"])
+        guard.client.apply(good(guard), start("turn-to-gold"))
     assert caught.value.code == Code.EDIT
     assert not guard.client.status().running
 
@@ -223,17 +223,17 @@ def test_another_user_cannot_even_connect(guard: Guard) -> None:
 
 def test_a_second_guard_on_the_same_leases_starts_nothing(guard: Guard, jig: Jig) -> None:
     revision = good(guard)
-    pid = guard.client.apply(revision, INTERFACE).pid
+    pid = guard.client.apply(revision, start()).pid
     with Guard(jig.secondary.directory / "pod", jig.secondary.namespace) as second:
         second.lease_dir.rmdir()
         second.lease_dir.symlink_to(guard.lease_dir)
         second.start()
         with pytest.raises(ProtocolError, match="another server uses") as caught:
-            second.client.start(INTERFACE)
+            second.client.start(start())
         assert caught.value.code == Code.STORAGE
         guard.signal(signal.SIGTERM)
         assert not alive(pid)
-        assert second.client.start(INTERFACE).revision == revision
+        assert second.client.start(start()).revision == revision
 
 
 def test_a_full_output_blocks_neither_dhcpd_nor_the_guard(jig: Jig) -> None:
@@ -242,7 +242,7 @@ def test_a_full_output_blocks_neither_dhcpd_nor_the_guard(jig: Jig) -> None:
         guard.start(stdout=writing)
         os.close(writing)
         revision = good(guard)
-        guard.client.apply(revision, INTERFACE)
+        guard.client.apply(revision, start())
 
         def dropping() -> bool:
             flood(guard)
@@ -288,11 +288,11 @@ def test_storage_that_cannot_be_written_is_told_and_heals(jig: Jig) -> None:
             revision = good(guard)
             assert f"must be uid {UID}" in guard.client.status().storage_error
             with pytest.raises(ProtocolError) as caught:
-                guard.client.apply(revision, INTERFACE)
+                guard.client.apply(revision, start())
         assert caught.value.code == Code.STORAGE
         os.chown(guard.lease_dir, UID, UID)
         with as_user():
-            assert guard.client.apply(revision, INTERFACE).storage_error == ""
+            assert guard.client.apply(revision, start()).storage_error == ""
 
 
 CAPABILITIES = {"net_bind_service": 10, "net_admin": 12, "net_raw": 13}
@@ -301,7 +301,7 @@ CAPABILITIES = {"net_bind_service": 10, "net_admin": 12, "net_raw": 13}
 def test_dhcpd_gets_exactly_its_capabilities_from_its_file(jig: Jig) -> None:
     with confined(jig) as guard:
         with as_user():
-            guard.client.apply(good(guard), INTERFACE)
+            guard.client.apply(good(guard), start())
         guard_sets, dhcpd_sets = capabilities(process_of(guard)), capabilities(dhcpd_of(guard))
     assert guard_sets["CapPrm"] == bits("net_raw", "net_bind_service", "net_admin")
     assert guard_sets["CapEff"] == guard_sets["CapInh"] == guard_sets["CapAmb"] == 0
@@ -311,7 +311,7 @@ def test_dhcpd_gets_exactly_its_capabilities_from_its_file(jig: Jig) -> None:
 def test_pid_1_takes_dhcpd_with_it_also_where_the_kernel_forgets_the_death_signal(jig: Jig) -> None:
     with confined(jig) as guard:
         with as_user():
-            guard.client.apply(good(guard), INTERFACE)
+            guard.client.apply(good(guard), start())
         dhcpd = dhcpd_of(guard)
         os.kill(process_of(guard), signal.SIGKILL)
         until("dhcpd is gone", lambda: not alive(dhcpd), timeout=5)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.lab.waiting import until
 from tests.net.client import Clients, hardware_addresses
-from tests.net.guarded import INTERFACE, Guard, connection
+from tests.net.guarded import INTERFACE, Guard, connection, start
 from tests.net.jig import NORMAL, Jig, await_states, closing
 from tests.net.services import PRIMARY, service
 from tests.unit.engines.cases import run
@@ -54,7 +54,7 @@ def held(jig: Jig, guard: Guard, clients: Clients) -> set[str]:
     """Addresses that clients hold, of a pair whose primary the guard runs."""
     jig.secondary.configure(HELD)
     jig.secondary.start()
-    guard.client.apply(guard.offer(guard.engine.render(HELD, Role.PRIMARY)), INTERFACE)
+    guard.client.apply(guard.offer(guard.engine.render(HELD, Role.PRIMARY)), start())
     with closing(jig.secondary.control()) as control:
         await_states(control, NORMAL, timeout=20)
     addresses = {str(reply.address) for reply in clients.lease(hardware_addresses(6), timeout=15).values()}
@@ -77,11 +77,11 @@ def test_a_change_that_fails_costs_no_lease(jig: Jig, guard: Guard, clients: Cli
     jig.primary.namespace.ip(f"address del {PRIMARY} dev {INTERFACE}")
     for _ in range(2):
         with pytest.raises(ProtocolError) as caught:
-            guard.client.apply(guard.offer(text), INTERFACE)
+            guard.client.apply(guard.offer(text), start())
         assert caught.value.code == Code.START
     assert len(copies(guard)) == 1
     jig.primary.namespace.ip(f"address add {PRIMARY} dev {INTERFACE}")
-    assert guard.client.start(INTERFACE).revision == before
+    assert guard.client.start(start()).revision == before
     assert active(guard) == held
     assert copies(guard) == []
     gives_none_again(clients, held)
@@ -91,14 +91,14 @@ def test_a_change_that_is_cut_short_costs_no_lease(guard: Guard, clients: Client
     before = guard.client.status()
     revision = guard.offer(guard.engine.render(ELSEWHERE, Role.PRIMARY))
     with connection(guard) as sock:
-        apply = {"v": 1, "id": 1, "op": "apply", "revision": revision, "interface": INTERFACE, "edits": []}
+        apply = {"v": 2, "id": 1, "op": "apply", "revision": revision, **start().fields()}
         sock.sendall(json.dumps(apply).encode() + b"\n")
         until("dhcpd has dropped the leases", lambda: not active(guard), timeout=10, every=0.002)
         guard.signal(signal.SIGKILL)
     assert len(copies(guard)) == 1
     guard.start()
     assert guard.client.status().current == before.revision
-    assert guard.client.start(INTERFACE).revision == before.revision
+    assert guard.client.start(start()).revision == before.revision
     assert active(guard) == held
     assert copies(guard) == []
     gives_none_again(clients, held)
@@ -106,7 +106,7 @@ def test_a_change_that_is_cut_short_costs_no_lease(guard: Guard, clients: Client
 
 def test_a_change_that_succeeds_leaves_no_copy(guard: Guard, held: set[str]) -> None:
     revision = guard.offer(guard.engine.render(ELSEWHERE, Role.PRIMARY))
-    assert guard.client.apply(revision, INTERFACE).current == revision
+    assert guard.client.apply(revision, start()).current == revision
     assert held
     assert active(guard) == set()
     assert copies(guard) == []
@@ -117,11 +117,11 @@ def test_without_the_records_of_a_copy_nothing_starts(guard: Guard, held: set[st
     (guard.lease_dir / f"leases-before-{'0' * 64}").mkdir()  # neither to be read nor removed
     guard.client.stop(5)
     with pytest.raises(ProtocolError) as caught:
-        guard.client.start(INTERFACE)
+        guard.client.start(start())
     assert caught.value.code == Code.STORAGE
     assert not guard.client.status().running
     (guard.lease_dir / f"leases-before-{'0' * 64}").rmdir()
-    assert guard.client.start(INTERFACE).revision == before.revision
+    assert guard.client.start(start()).revision == before.revision
     assert active(guard) == held
 
 

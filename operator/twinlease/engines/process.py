@@ -3,7 +3,7 @@
 Standard library only, for the guard holds the capabilities and imports nothing else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -28,13 +28,15 @@ class ServerProcess(Protocol):
     def command(self, *, interface: str, config: Path, lease_file: Path) -> list[str]:
         """Return the argument list that runs the server in the foreground, logging to standard error."""
 
-    def prepare(self, lease_file: Path, edits: Sequence[str]) -> Prepared:
+    def prepare(self, lease_file: Path, edits: Sequence[str], parameters: Mapping[str, str | int]) -> Prepared:
         """Create the lease database if there is none and apply named edits, atomically and durably.
+
+        What an edit needs to know stands in the parameters, by names that the engine defines.
 
         Called before every start, with the server stopped. Running it twice is harmless.
 
         Raises:
-            EditError: An edit that this engine does not know, or an unusable file.
+            EditError: An edit that this engine does not know, a parameter that it lacks, or an unusable file.
         """
 
     def snapshot(self, lease_file: Path, copy: Path) -> bool:

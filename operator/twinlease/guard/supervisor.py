@@ -98,6 +98,14 @@ class Supervisor:
             "lastExit": self._last_exit,
             "storageError": self._storage.error() or None,
             "droppedLogBytes": self._relay.dropped,
+            "token": "",
+            "permit": {"deadline": None if server else 0, "lapsed": False},
+            "fence": {"kernel": False, "reason": "NotTried", "message": "no server was started yet"},
+            "alone": False,
+            "others": "not looked for",
+            "record": None,
+            "recordError": None,
+            "clockSteps": 0,
         }
 
     def children_ended(self) -> None:
@@ -131,8 +139,12 @@ class Supervisor:
         if op == Op.APPLY:
             return self._apply(fields["revision"], fields["interface"], fields["edits"])
         if op == Op.START:
+            if fields["restart"]:
+                raise ProtocolError(Code.START, "restart is not there yet")
             return self._start_current(fields["interface"], fields["edits"])
-        return self._stop(fields["grace"])
+        if op == Op.STOP:
+            return self._stop(fields["grace"])
+        raise ProtocolError(Code.UNKNOWN_OP, f"{op} is not there yet")
 
     def _run(self, steps: Steps, finish: Callable[[ProtocolError | None], None]) -> None:
         self._active, self._finish = steps, finish
@@ -184,7 +196,7 @@ class Supervisor:
         self._keep_leases(revision)
         lease_file = self._lease_file
         try:
-            for note in self._engine.prepare(lease_file, edits).notes:
+            for note in self._engine.prepare(lease_file, edits, {}).notes:
                 self._log("INFO", "lease database prepared", {"note": note})
         except EditError as error:
             raise ProtocolError(Code.EDIT, str(error)) from error

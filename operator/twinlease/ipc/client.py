@@ -5,13 +5,15 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from twinlease.ipc.framing import LineBuffer
-from twinlease.ipc.protocol import Code, Op, ProtocolError, Request, decode_reply, encode_request
+from twinlease.ipc.protocol import Code, FenceSpec, Op, ProtocolError, Request, decode_reply, encode_request
 
 # What the guard may rightly take: its own limits for stopping, checking and starting, and a large lease database.
 _STATUS_SECONDS = 2.0
+_PERMIT_SECONDS = 1.0
 _COMMAND_SECONDS = 60.0
 
 
@@ -35,6 +37,54 @@ class LastExit(NamedTuple):
     log: tuple[str, ...]
 
 
+class PermitStatus(NamedTuple):
+    """Until when the running server may answer.
+
+    Attributes:
+        deadline: Seconds of CLOCK_BOOTTIME; None: without end; 0: there is no permit.
+        lapsed: It ended or was closed; the process that had it never gets another one.
+    """
+
+    deadline: float | None
+    lapsed: bool
+
+
+class FenceStatus(NamedTuple):
+    """Whether the kernel enforces the permit, as proven at the last start; ``reason`` is CamelCase."""
+
+    kernel: bool
+    reason: str
+    message: str
+
+
+class Start(NamedTuple):
+    """How the server is to be started.
+
+    Attributes:
+        interface: The device that it serves on.
+        fence: How it is fenced, and for whom its ports are open.
+        deadline: Seconds of CLOCK_BOOTTIME until which it may answer; None: without end.
+        edits: Named edits of the lease database, of the engine.
+        parameters: What the edits need.
+    """
+
+    interface: str
+    fence: FenceSpec
+    deadline: float | None
+    edits: Sequence[str] = ()
+    parameters: Mapping[str, str | int] = MappingProxyType({})
+
+    def fields(self) -> dict[str, Any]:
+        """Return it as it stands in a request."""
+        return {
+            "interface": self.interface,
+            "edits": list(self.edits),
+            "parameters": dict(self.parameters),
+            "deadline": self.deadline,
+            "fence": self.fence.fields(),
+        }
+
+
 class GuardStatus(NamedTuple):
     """What the guard says of itself and its server.
 
@@ -47,6 +97,14 @@ class GuardStatus(NamedTuple):
         starts: Since the guard runs.
         storage_error: Why the lease directory cannot be used; empty if it can.
         dropped_log_bytes: Of the server's log, because nobody read the guard's output.
+        token: Random, hex, made once per pod; gone with the boot.
+        permit: Until when the server may answer.
+        fence: What the kernel does about it.
+        alone: No DHCP server of ours but the guard's own child is on this machine.
+        others: What was found otherwise; empty if alone.
+        record: What ``remember`` has kept; None if there is nothing, or nothing readable.
+        record_error: Why the record cannot be read; empty if it can.
+        clock_steps: Steps of the wall clock of more than 2 s since the guard runs.
     """
 
     version: str
@@ -59,6 +117,14 @@ class GuardStatus(NamedTuple):
     last_exit: LastExit | None
     storage_error: str
     dropped_log_bytes: int
+    token: str
+    permit: PermitStatus
+    fence: FenceStatus
+    alone: bool
+    others: str
+    record: dict[str, Any] | None
+    record_error: str
+    clock_steps: int
 
 
 class GuardClient:
@@ -81,19 +147,40 @@ class GuardClient:
         """
         return _status(self._call(Op.STATUS, {}, _STATUS_SECONDS))
 
-    def apply(self, revision: str, interface: str, edits: Sequence[str] = ()) -> GuardStatus:
+    def permit(self, deadline: float | None) -> GuardStatus:
+        """Let the running server answer until ``deadline``, seconds of CLOCK_BOOTTIME; None: without end.
+
+        Raises:
+            GuardUnreachable: No answer.
+            ProtocolError: Code lapsed: nothing runs, or nothing that may ever be extended again.
+        """
+        return _status(self._call(Op.PERMIT, {"deadline": deadline}, _PERMIT_SECONDS))
+
+    def close(self) -> GuardStatus:
+        """End the running server's permit now, for good; harmless if nothing runs. Errors as ``status``."""
+        return _status(self._call(Op.CLOSE, {}, _PERMIT_SECONDS))
+
+    def apply(self, revision: str, start: Start) -> GuardStatus:
         """Have a candidate installed, and the server started anew with it.
 
         Raises:
             GuardUnreachable: No answer; the command may go on nevertheless.
             ProtocolError: It failed; the code says how.
         """
-        fields = {"revision": revision, "interface": interface, "edits": list(edits)}
-        return _status(self._call(Op.APPLY, fields, _COMMAND_SECONDS))
+        return _status(self._call(Op.APPLY, {"revision": revision, **start.fields()}, _COMMAND_SECONDS))
 
-    def start(self, interface: str, edits: Sequence[str] = ()) -> GuardStatus:
-        """Have the server started with the configuration that was installed last; errors as ``apply``."""
-        return _status(self._call(Op.START, {"interface": interface, "edits": list(edits)}, _COMMAND_SECONDS))
+    def start(self, start: Start, *, restart: bool = False) -> GuardStatus:
+        """Have the server started with the configuration that was installed last; errors as ``apply``.
+
+        Args:
+            start: How.
+            restart: Stop one that runs first; without it a running one is an error.
+        """
+        return _status(self._call(Op.START, {"restart": restart, **start.fields()}, _COMMAND_SECONDS))
+
+    def remember(self, record: Mapping[str, Any]) -> GuardStatus:
+        """Have the durable record replaced; it is on the disk when this returns. Errors as ``apply``."""
+        return _status(self._call(Op.REMEMBER, {"record": dict(record)}, _COMMAND_SECONDS))
 
     def stop(self, grace: float) -> GuardStatus:
         """Have the server stopped, by force after ``grace`` seconds; errors as ``apply``."""
@@ -129,7 +216,7 @@ def _line(sock: socket.socket, deadline: float) -> bytes:
 def _status(result: Mapping[str, Any]) -> GuardStatus:
     """Read a status; what a newer guard adds is ignored, what is missing is an error."""
     try:
-        last = result["lastExit"]
+        last, permit, fence = result["lastExit"], result["permit"], result["fence"]
         return GuardStatus(
             version=str(result["version"]),
             running=bool(result["running"]),
@@ -143,6 +230,18 @@ def _status(result: Mapping[str, Any]) -> GuardStatus:
             else LastExit(int(last["time"]), int(last["code"]), str(last["reason"]), tuple(map(str, last["log"]))),
             storage_error=str(result["storageError"] or ""),
             dropped_log_bytes=int(result["droppedLogBytes"]),
+            token=str(result["token"]),
+            permit=PermitStatus(_deadline(permit["deadline"]), bool(permit["lapsed"])),
+            fence=FenceStatus(bool(fence["kernel"]), str(fence["reason"]), str(fence["message"])),
+            alone=bool(result["alone"]),
+            others=str(result["others"]),
+            record=None if result["record"] is None else dict(result["record"]),
+            record_error=str(result["recordError"] or ""),
+            clock_steps=int(result["clockSteps"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ProtocolError(Code.BAD_REQUEST, f"the guard's status lacks or garbles {error}") from error
+
+
+def _deadline(value: object) -> float | None:
+    return None if value is None else float(value)  # type: ignore[arg-type]  # the caller takes what this raises

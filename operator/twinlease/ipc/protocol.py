@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-VERSION = 1
+VERSION = 2
 MAX_LINE = 64 * 1024
 """Longest message in bytes, the line's end included."""
 
@@ -17,20 +17,32 @@ MAX_LOG_LINES = 20
 MAX_GRACE = 30.0
 """Longest time in seconds that a server is given to stop."""
 
+MAX_RECORD = 8 * 1024
+"""Longest durable record in bytes, as compact JSON."""
+
 _MAX_EDITS = 16
+_MAX_PARAMETERS = 16
+_MAX_TEXT = 256
+_LARGEST = 1 << 53  # below it a JSON number means the same to everybody
 _REVISION = re.compile(r"[0-9a-f]{64}")
 # As api.types.InterfaceName, which the guard may not import.
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@:-]{0,14}")
 _EDIT = re.compile(r"[a-z][a-z0-9-]{0,63}")
+_PARAMETER = re.compile(r"[a-z][A-Za-z0-9-]{0,63}")
+_TEXT = re.compile(r"[ -~]*")
+_ADDRESS = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}", re.ASCII)
 
 
 class Op:
     """Operations."""
 
     STATUS = "status"
+    PERMIT = "permit"
+    CLOSE = "close"
     APPLY = "apply"
     START = "start"
     STOP = "stop"
+    REMEMBER = "remember"
 
 
 class Code:
@@ -44,6 +56,47 @@ class Code:
     STORAGE = "storage"
     EDIT = "edit"
     START = "start"
+    LAPSED = "lapsed"
+
+
+class Mode:
+    """What expiry of the permit is worth to others. The guard uses the kernel wherever it can, in both."""
+
+    KERNEL = "Kernel"
+    PROCESS = "Process"
+
+
+class FenceSpec(NamedTuple):
+    """What a start needs to know to fence the server and to close its ports.
+
+    Attributes:
+        mode: One of ``Mode``.
+        partner: The partner's IPv4 address; empty if it is not known: then nobody but this machine reaches the ports.
+        failover_port: TCP, for the partner only; 0 if there is none.
+        omapi_port: TCP, for this machine only; 0 if there is none.
+        peer_port: UDP, of the sidecars, for the partner only; 0 if there is none.
+    """
+
+    mode: str
+    partner: str
+    failover_port: int
+    omapi_port: int
+    peer_port: int
+
+    def fields(self) -> dict[str, Any]:
+        """Return it as it stands in a request."""
+        return {
+            "mode": self.mode,
+            "partner": self.partner,
+            "failoverPort": self.failover_port,
+            "omapiPort": self.omapi_port,
+            "peerPort": self.peer_port,
+        }
+
+
+def fence_of(fields: Mapping[str, Any]) -> FenceSpec:
+    """Return the fence of a request that has been checked."""
+    return FenceSpec(fields["mode"], fields["partner"], fields["failoverPort"], fields["omapiPort"], fields["peerPort"])
 
 
 class Request(NamedTuple):
@@ -90,19 +143,79 @@ def _is_grace(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_GRACE
 
 
+def _is_deadline(value: object) -> bool:
+    if value is None:
+        return True
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST  # so no NaN either
+
+
+def _is_parameter(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) <= _MAX_TEXT and _TEXT.fullmatch(value) is not None
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
+
+
+def _is_parameters(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and len(value) <= _MAX_PARAMETERS
+        and all(_PARAMETER.fullmatch(name) and _is_parameter(each) for name, each in value.items())
+    )
+
+
+def _is_port(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 0xFFFF  # noqa: PLR2004  # 16 bits
+
+
+def _is_partner(value: object) -> bool:
+    return isinstance(value, str) and (value == "" or _ADDRESS.fullmatch(value) is not None)
+
+
 Check = Callable[[object], bool]
 
+_FENCE: Mapping[str, Check] = {
+    "mode": lambda value: value in (Mode.KERNEL, Mode.PROCESS),
+    "partner": _is_partner,
+    "failoverPort": _is_port,
+    "omapiPort": _is_port,
+    "peerPort": _is_port,
+}
+
+
+def _is_fence(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == _FENCE.keys()
+        and all(valid(value[name]) for name, valid in _FENCE.items())
+    )
+
+
+def record_bytes(record: Mapping[str, Any]) -> bytes:
+    """Return a durable record as it is kept."""
+    return json.dumps(record, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _is_record(value: object) -> bool:
+    try:
+        return isinstance(value, dict) and len(record_bytes(value)) <= MAX_RECORD
+    except (ValueError, RecursionError):
+        return False
+
+
+_START: Mapping[str, tuple[Check, str]] = {
+    "interface": (_is_interface, "an interface's name"),
+    "edits": (_is_edits, f"a list of at most {_MAX_EDITS} names of edits"),
+    "parameters": (_is_parameters, f"at most {_MAX_PARAMETERS} names with short texts or whole numbers"),
+    "deadline": (_is_deadline, "seconds of CLOCK_BOOTTIME, or null"),
+    "fence": (_is_fence, "mode, partner, failoverPort, omapiPort and peerPort"),
+}
 _OPERATIONS: Mapping[str, Mapping[str, tuple[Check, str]]] = {
     Op.STATUS: {},
-    Op.APPLY: {
-        "revision": (is_revision, "64 lower-case hex digits"),
-        "interface": (_is_interface, "an interface's name"),
-        "edits": (_is_edits, f"a list of at most {_MAX_EDITS} names of edits"),
-    },
-    Op.START: {
-        "interface": (_is_interface, "an interface's name"),
-        "edits": (_is_edits, f"a list of at most {_MAX_EDITS} names of edits"),
-    },
+    Op.PERMIT: {"deadline": (_is_deadline, "seconds of CLOCK_BOOTTIME, or null")},
+    Op.CLOSE: {},
+    Op.APPLY: {"revision": (is_revision, "64 lower-case hex digits"), **_START},
+    Op.START: {"restart": (lambda value: isinstance(value, bool), "true or false"), **_START},
+    Op.REMEMBER: {"record": (_is_record, f"an object of at most {MAX_RECORD} bytes")},
     Op.STOP: {"grace": (_is_grace, f"seconds from 0 to {MAX_GRACE:g}")},
 }
 

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from twinlease.api.server import ServerSpec, ServerStatus
 from twinlease.engines.protocol import CheckError, Engine
-from twinlease.ipc.client import GuardClient, GuardStatus, GuardUnreachable
-from twinlease.ipc.protocol import Code, ProtocolError
+from twinlease.ipc.client import GuardClient, GuardStatus, GuardUnreachable, Start
+from twinlease.ipc.protocol import Code, FenceSpec, Mode, ProtocolError
 from twinlease.log import kv
 from twinlease.netlink.choose import Network, NetworkProblem, Wanted, choose
 from twinlease.netlink.protocol import Links, NetlinkError
@@ -251,9 +251,16 @@ class Agent:
         if action is Action.RESTART:
             self._started(guard.stop(_STOP_GRACE_SECONDS), 0)
         if action is Action.APPLY:
-            self._started(guard.apply(self._now.wanted_revision, network.interface), network.index)
+            self._started(guard.apply(self._now.wanted_revision, self._start(network)), network.index)
         else:
-            self._started(guard.start(network.interface), network.index)
+            self._started(guard.start(self._start(network)), network.index)
+
+    def _start(self, network: Network) -> Start:
+        """Return how the server is started: with a permit without end, and its control interface closed to others."""
+        desired = self._now.desired
+        omapi_port = desired.object.spec.omapi_port if desired is not None else 0
+        fence = FenceSpec(Mode.PROCESS, "", failover_port=0, omapi_port=omapi_port, peer_port=0)
+        return Start(network.interface, fence, deadline=None)
 
     def _started(self, status: GuardStatus, index: int) -> None:
         """Take in the answer to a command that succeeded."""

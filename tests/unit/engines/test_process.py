@@ -34,15 +34,15 @@ def test_an_interface_is_no_option(interface: str) -> None:
 def test_every_start_strips_reservations(edits: list[str], tmp_path: Path) -> None:
     path = tmp_path / IscProcess.lease_file_name
     path.write_bytes(HEADER + DELETED + lease("10.0.0.1", "active"))
-    prepared = IscProcess().prepare(path, edits)
+    prepared = IscProcess().prepare(path, edits, {})
     assert prepared.changed
     assert "host and group records" in prepared.notes[0]
     assert path.read_bytes() == HEADER + lease("10.0.0.1", "active")
-    assert IscProcess().prepare(path, edits) == (False, ())
+    assert IscProcess().prepare(path, edits, {}) == (False, ())
 
 
 def test_the_first_start_makes_the_file(tmp_path: Path) -> None:
-    prepared = IscProcess().prepare(tmp_path / "dhcpd.leases", [])
+    prepared = IscProcess().prepare(tmp_path / "dhcpd.leases", [], {})
     assert prepared == (True, ("made an empty lease file",))
 
 
@@ -50,7 +50,7 @@ def test_an_unknown_edit_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "dhcpd.leases"
     path.write_bytes(DELETED)
     with pytest.raises(EditError, match="unknown edit 'empty'"):
-        IscProcess().prepare(path, ["strip-reservations", "empty"])
+        IscProcess().prepare(path, ["strip-reservations", "empty"], {})
     assert path.read_bytes() == DELETED
 
 

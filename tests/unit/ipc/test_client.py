@@ -22,6 +22,14 @@ STATUS = {
     "lastExit": {"time": 3, "code": -9, "reason": "Signalled", "log": ["last words"]},
     "storageError": None,
     "droppedLogBytes": 0,
+    "token": "00112233445566778899aabbccddeeff",
+    "permit": {"deadline": 77.5, "lapsed": False},
+    "fence": {"kernel": True, "reason": "Proven", "message": "tried"},
+    "alone": False,
+    "others": "socket 1",
+    "record": {"counter": 3},
+    "recordError": None,
+    "clockSteps": 1,
 }
 
 Answer = Callable[[socket.socket], object]
@@ -63,6 +71,10 @@ def test_a_status_is_read(guard: Callable[[Answer], GuardClient]) -> None:
     assert (status.running, status.pid, status.starts, status.storage_error) == (True, 5, 2, "")
     assert status.last_exit is not None
     assert status.last_exit.log == ("last words",)
+    assert status.permit == (77.5, False)
+    assert status.fence == (True, "Proven", "tried")
+    assert (status.alone, status.others, status.clock_steps) == (False, "socket 1", 1)
+    assert (status.record, status.record_error) == ({"counter": 3}, "")
 
 
 def test_a_status_that_lacks_something_is_refused(guard: Callable[[Answer], GuardClient]) -> None:
@@ -72,6 +84,22 @@ def test_a_status_that_lacks_something_is_refused(guard: Callable[[Answer], Guar
 
     with pytest.raises(ProtocolError, match="lacks or garbles"):
         guard(answer).status()
+
+
+def test_a_permit_without_end_is_no_number(guard: Callable[[Answer], GuardClient]) -> None:
+    asked = []
+
+    def answer(connection: socket.socket) -> None:
+        request = decode_request(connection.recv(65536)[:-1])
+        asked.append((request.op, request.fields))
+        permit = {"deadline": None, "lapsed": False}
+        connection.sendall(
+            encode_result(request.id, {**STATUS, "permit": permit, "record": None, "recordError": "torn"})
+        )
+
+    status = guard(answer).permit(None)
+    assert asked == [("permit", {"deadline": None})]
+    assert (status.permit.deadline, status.record, status.record_error) == (None, None, "torn")
 
 
 def test_a_guard_that_hangs_up_is_unreachable(guard: Callable[[Answer], GuardClient]) -> None:

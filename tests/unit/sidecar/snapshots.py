@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from twinlease.api.server import ServerSpec, ServerStatus, WantedConfig
 from twinlease.api.types import ObjectRef
 from twinlease.engines.protocol import FailoverStatus
-from twinlease.ipc.client import GuardStatus, LastExit
+from twinlease.ipc.client import FenceStatus, GuardStatus, LastExit, PermitStatus
 from twinlease.model.states import FailoverState
 from twinlease.netlink.choose import Network
 from twinlease.sidecar.observed import Candidate, Desired, Metadata, Observed, ServerObject, Verdict
@@ -59,6 +59,14 @@ def guard(revision: str = "", current: str = "", **more: Any) -> GuardStatus:  #
         last_exit=None,
         storage_error="",
         dropped_log_bytes=0,
+        token="00112233445566778899aabbccddeeff",  # noqa: S106  # a name of the pod, no secret
+        permit=PermitStatus(None if revision else 0.0, lapsed=False),
+        fence=FenceStatus(kernel=False, reason="NotTried", message=""),
+        alone=True,
+        others="",
+        record=None,
+        record_error="",
+        clock_steps=0,
     )._replace(**more)
 
 

@@ -1,16 +1,15 @@
 """dhcpd as a process: its command line, and its lease file made ready. Standard library only: the guard runs this."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from twinlease.engines.isc import edits as edits_of
 from twinlease.engines.isc import leasefile
-from twinlease.engines.process import EditError, Prepared
+from twinlease.engines.process import Prepared
 
 PROGRAM_VARIABLE = "TWINLEASE_DHCPD"
 DEFAULT_PROGRAM = "/usr/sbin/dhcpd"
-STRIP_RESERVATIONS = "strip-reservations"
-"""Name of the one edit. It happens before every start, named or not: no start is right without it."""
 
 
 class IscProcess:
@@ -45,20 +44,25 @@ class IscProcess:
             interface,
         ]
 
-    def prepare(self, lease_file: Path, edits: Sequence[str]) -> Prepared:
-        """Create the lease file if there is none, and strip reservations that were made at run time.
+    def prepare(self, lease_file: Path, edits: Sequence[str], parameters: Mapping[str, str | int]) -> Prepared:
+        """Create the lease file if there is none, strip reservations made at run time, and apply the named edits.
+
+        Reservations are stripped before every start, named or not: no start is right without it. Of the edits
+        ``recover``, ``empty`` and ``survive`` (``edits``) at most one is taken.
 
         Raises:
-            EditError: An unknown edit, or a file that cannot be read or replaced; nothing was changed.
+            EditError: An unknown edit, a parameter that is missing or wrong, or a file that cannot be read or
+                replaced. Nothing was changed that would matter to another start.
         """
-        for edit in edits:
-            if edit != STRIP_RESERVATIONS:
-                raise EditError(f"unknown edit {edit!r}")
+        mode = edits_of.mode(edits)
+        edit = edits_of.edit(mode, parameters) if mode else None
         notes = []
         if leasefile.create_if_missing(lease_file):
             notes.append("made an empty lease file")
         if leasefile.strip_reservations(lease_file):
             notes.append("took host and group records out of the lease file: the configuration alone rules")
+        if edit is not None:
+            notes.append(edit(lease_file))
         return Prepared(changed=bool(notes), notes=tuple(notes))
 
     def snapshot(self, lease_file: Path, copy: Path) -> bool:
