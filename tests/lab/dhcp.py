@@ -119,7 +119,7 @@ def _decode(payload: bytes) -> Message | None:
     operation, _, length, _, transaction, seconds, _, _, given, _, _, hardware, *_, cookie = _BOOTP.unpack_from(payload)
     if operation != 2 or cookie != _COOKIE:
         return None
-    options = _decode_options(payload[_BOOTP.size :])
+    options = decode_options(payload[_BOOTP.size :])
     kind = options.get(Option.KIND, b"")
     if len(kind) != 1 or kind[0] not in set(Kind):
         return None
@@ -127,7 +127,8 @@ def _decode(payload: bytes) -> Message | None:
     return Message(Kind(kind[0]), transaction, hardware[:length], seconds, address, options)
 
 
-def _decode_options(body: bytes) -> dict[int, bytes]:
+def decode_options(body: bytes) -> dict[int, bytes]:
+    """Return the options after the magic cookie; the parts of one that was split are joined (RFC 3396)."""
     options: dict[int, bytes] = {}
     at = 0
     while at + 1 < len(body) and body[at] != _END:
