@@ -11,6 +11,7 @@ from twinlease.api.reservation import ReservationSpec, ReservationStatus
 from twinlease.api.rules import rule, rules_of
 from twinlease.api.schema import structural
 from twinlease.api.server import ServerSpec, ServerStatus
+from twinlease.api.servinglease import SERVING_LEASE_RULES, ServingLeaseSpec
 from twinlease.api.types import GROUP, VERSION, Model
 
 Json: TypeAlias = dict[str, Any]
@@ -47,7 +48,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     short: str
     description: str
     spec: type[Model]
-    status: type[Model]
+    status: type[Model] | None
     columns: tuple[Column, ...]
     rules: tuple[dict[str, str], ...] = ()
     root_rules: tuple[dict[str, str], ...] = ()
@@ -78,6 +79,7 @@ PAIR = Kind(
     status=PairStatus,
     columns=(
         Column("STATE", ".status.state", "Failover state, of the primary and the secondary where they differ."),
+        Column("SURVIVOR", ".status.survivor", "Who serves alone, in partner-down."),
         Column("PRIMARY", _peer("primary", "node"), "Node of the primary."),
         Column("SECONDARY", _peer("secondary", "node"), "Node of the secondary."),
         _condition("SERVING", "Available", "Whether at least one server answers its clients."),
@@ -172,7 +174,29 @@ SERVER = Kind(
     ),
 )
 
-KINDS = (PAIR, POOL, RESERVATION, SERVER)
+SERVING_LEASE = Kind(
+    name="DHCPServingLease",
+    plural="dhcpservingleases",
+    short="dlease",
+    description="Who of a pair may serve, who is revoked, and the order to enter partner-down. The operator makes it; "
+    "each sidecar writes its own part: look, do not edit.",
+    spec=ServingLeaseSpec,
+    status=None,
+    columns=(
+        Column("PHASE", ".spec.phase", "How the two stand to each other."),
+        Column("SURVIVOR", ".spec.survivor", "Who serves alone."),
+        Column("EPOCH", ".spec.epoch", "Raised by every grant and every revocation.", "integer"),
+        Column("PRIMARY", ".spec.servers.primary.own.report.state", "The primary's state when it last renewed."),
+        Column("SECONDARY", ".spec.servers.secondary.own.report.state", "The secondary's state when it last renewed."),
+        _AGE,
+        Column("ORDER", ".spec.order.epoch", "Epoch of the last order.", "integer", wide=True),
+        Column("PRIMARY-HOLDER", ".spec.servers.primary.grant.holder", "Who may serve as the primary.", wide=True),
+        Column("SECONDARY-HOLDER", ".spec.servers.secondary.grant.holder", "Who may serve as secondary.", wide=True),
+    ),
+    rules=rules_of(SERVING_LEASE_RULES),
+)
+
+KINDS = (PAIR, POOL, RESERVATION, SERVER, SERVING_LEASE)
 
 
 def definition(kind: Kind) -> Json:
@@ -189,9 +213,10 @@ def definition(kind: Kind) -> Json:
             "kind": {"type": "string"},
             "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
             "spec": spec,
-            "status": structural(kind.status),
         },
     }
+    if kind.status is not None:
+        root["properties"]["status"] = structural(kind.status)
     if kind.root_rules:
         root["x-kubernetes-validations"] = list(kind.root_rules)
     version = {
@@ -199,7 +224,7 @@ def definition(kind: Kind) -> Json:
         "served": True,
         "storage": True,
         "schema": {"openAPIV3Schema": root},
-        "subresources": {"status": {}},
+        **({} if kind.status is None else {"subresources": {"status": {}}}),
         "additionalPrinterColumns": [column.as_json() for column in kind.columns],
     }
     return {

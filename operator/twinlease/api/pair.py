@@ -14,6 +14,7 @@ from twinlease.api.types import (
     Model,
     Port,
     Quantity,
+    Time,
     described,
 )
 
@@ -70,6 +71,13 @@ class Peer(Model, frozen=True, kw_only=True):
         | UnsetType
     ) = UNSET
     failover_port: Annotated[Port, described("TCP port on which this server listens for its partner.")] = 647
+    maintenance: Annotated[
+        bool,
+        described(
+            "True: this server is stopped cleanly and stays so; its partner takes over at once. False brings it back, "
+            "which takes the MCLT. Not for both servers at a time."
+        ),
+    ] = False
 
 
 _MOVE = "the leases live on the node. Delete the pair and apply it again to move a server"
@@ -376,6 +384,11 @@ class PairSpec(Model, frozen=True, kw_only=True):
         default_factory=Storage
     )
     omapi_port: Annotated[Port, described("TCP port of dhcpd's control interface, on the nodes' own network.")] = 7911
+    peer_port: Annotated[
+        int,
+        Meta(ge=1024, le=65535),
+        described("UDP port on which the two sidecars talk to each other, on the network of the failover link."),
+    ] = 7912
     image: (
         Annotated[str, Meta(max_length=512), described("Image of the server pods; left out: the operator's own.")]
         | UnsetType
@@ -428,6 +441,31 @@ class PairServer(Model, frozen=True, kw_only=True):
     partner_state: str = "Unknown"
     serving: Annotated[bool, described("It answers every client that is its to answer.")] = False
     config: Annotated[str, described("Revision of the configuration that it runs.")] = ""
+    permit: Annotated[
+        str, described("Why it may answer: Held (renewals), Promised (by its partner), Endless, or None.")
+    ] = ""
+    kernel_fence: Annotated[bool, described("The kernel enforces the end of its permit.")] = False
+
+
+class Takeover(Model, frozen=True, kw_only=True):
+    """What partner-down means for this pair, and what the operator thinks of it now."""
+
+    reason: Annotated[str, Meta(max_length=64), described("The verdict.")] = ""
+    message: Annotated[str, Meta(max_length=2048)] = ""
+    epoch: Annotated[int, described("Epoch of the serving lease; confirmations must repeat it.")] = 0
+    earliest: Annotated[Time, described("When the takeover is considered at the earliest, while cut off.")] = ""
+    addresses_usable: Annotated[
+        Time, described("From when the survivor may hand out its partner's free addresses: start of state plus MCLT.")
+    ] = ""
+    parked_until: Annotated[
+        Time, described("Until when the survivor keeps leases for their holders that its partner may have renewed.")
+    ] = ""
+    recover_ends: Annotated[Time, described("When the returning server's wait for the MCLT is over at the latest.")] = (
+        ""
+    )
+    silence: Annotated[
+        Duration, described("A server without any renewal has stopped after this long: D plus margin.")
+    ] = "0s"
 
 
 class PairStatus(Model, frozen=True, kw_only=True):
@@ -451,3 +489,6 @@ class PairStatus(Model, frozen=True, kw_only=True):
     addresses: Annotated[int, described("Dynamic addresses of all pools.")] = 0
     free: Annotated[int, described("Addresses free on either server, by the servers' lease databases.")] = 0
     active: Annotated[int, described("Addresses leased.")] = 0
+    phase: Annotated[str, described("Both, Alone or Returning, by the serving lease.")] = ""
+    survivor: Annotated[str, described("Who serves alone; empty: nobody.")] = ""
+    takeover: Annotated[Takeover, described("Partner-down: the verdict and its dates.")] = Takeover()

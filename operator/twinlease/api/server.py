@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, UnsetType, field
 
-from twinlease.api.pair import Engine
+from twinlease.api.pair import Engine, Fence
 from twinlease.api.pool import Range
 from twinlease.api.rules import immutable
 from twinlease.api.types import Conditions, Duration, Model, ObjectRef, PlainIPv4, Port, Time, described
@@ -29,6 +29,14 @@ class ServedPool(Model, frozen=True, kw_only=True):
 
     name: Annotated[str, Meta(max_length=253), described("Name of the DHCPPool.")]
     ranges: Annotated[tuple[Range, ...], Meta(max_length=65536, description="Its dynamic addresses.")] = ()
+
+
+class Partner(Model, frozen=True, kw_only=True):
+    """The other server, as far as it has reported itself."""
+
+    name: Annotated[str, Meta(max_length=63), described("Name of its DHCPServer.")]
+    failover_address: Annotated[PlainIPv4, described("Where it is on the failover link; empty: not known yet.")] = ""
+    failover_port: Annotated[Port, described("TCP port on which it listens for this server.")] = 647
 
 
 class ServerSpec(Model, frozen=True, kw_only=True):
@@ -67,6 +75,11 @@ class ServerSpec(Model, frozen=True, kw_only=True):
         tuple[ServedPool, ...],
         Meta(max_length=MOST_POOLS, description="Dynamic addresses by pool, to count leases by."),
     ] = ()
+    failover_port: Annotated[Port, described("TCP port on which this server listens for its partner.")] = 647
+    peer_port: Annotated[Port, described("UDP port on which the sidecars of both servers talk to each other.")] = 7912
+    partner: Annotated[Partner, described("The other server.")] | UnsetType = UNSET
+    fence: Annotated[Fence, described("What the user wants to enforce the end of a permit.")] = Fence.KERNEL
+    maintenance: Annotated[bool, described("True: stop cleanly, give the grant back and stay stopped.")] = False
     paused: Annotated[bool, described("True: the sidecar changes nothing and only reports.")] = False
 
 
@@ -130,6 +143,25 @@ class PoolUsage(Model, frozen=True, kw_only=True):
     other: int = 0
 
 
+class PermitReport(Model, frozen=True, kw_only=True):
+    """Why the server may answer."""
+
+    kind: Annotated[str, described("Held, Promised, Endless or None.")] = ""
+    until: Annotated[Time, described("When it ends unless it is renewed; written on changes of kind only.")] = ""
+    epoch: Annotated[int, described("Epoch of the grant that it serves under; 0: none.")] = 0
+    start: Annotated[str, described("How it began on that grant: Fresh, Resume, Recover or Survive.")] = ""
+
+
+class PeerReport(Model, frozen=True, kw_only=True):
+    """The partner's sidecar as this one hears it."""
+
+    heard: Annotated[bool, described("It answered lately.")] = False
+    clock_offset_millis: Annotated[int, described("Its wall clock minus ours, rounded to 100 ms.")] = 0
+    refused: Annotated[
+        dict[Annotated[str, Meta(max_length=64)], int], described("Messages refused, by reason, in powers of ten.")
+    ] = field(default_factory=dict)
+
+
 class ServerStatus(Model, frozen=True, kw_only=True):
     """What the sidecar sees. Only the sidecar of this server writes it."""
 
@@ -141,6 +173,8 @@ class ServerStatus(Model, frozen=True, kw_only=True):
     failover: FailoverReport = FailoverReport()
     serving: Annotated[bool, described("It answers every client that is its to answer.")] = False
     daemon: Daemon = Daemon()
+    permit: Annotated[PermitReport, described("Why it may answer.")] = PermitReport()
+    peer: Annotated[PeerReport, described("The partner's sidecar.")] = field(default_factory=PeerReport)
     pools: Annotated[
         tuple[PoolUsage, ...],
         Meta(

@@ -27,7 +27,7 @@ from twinlease.model.decision import Problem
 from twinlease.model.service import Pool as ServedPool
 from twinlease.model.states import FailoverState, Role
 
-VALID, AVAILABLE, REDUNDANT, PROGRESSING = conditions.PAIR
+VALID, AVAILABLE, REDUNDANT, PROGRESSING, PARTNER_DOWN, KERNEL_FENCE, LEASE_DATABASE = conditions.PAIR
 _, PROGRAMMED = conditions.POOL
 
 COMING_UP = "ComingUp"

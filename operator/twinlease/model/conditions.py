@@ -8,9 +8,10 @@ from twinlease.api.types import Condition
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 
-PAIR = ("Valid", "Available", "Redundant", "Progressing")
+PAIR = ("Valid", "Available", "Redundant", "Progressing", "PartnerDown", "KernelFence", "LeaseDatabaseIntact")
 """Of a pair: specification in force; at least one server answers its clients; both do and are in contact, so that
-either may die; something is being rolled out, brought up or waited for."""
+either may die; something is being rolled out, brought up or waited for; one serves in partner-down, or why not yet; the
+kernel enforces the end of both permits; both lease databases are the ones that were confirmed."""
 
 POOL = ("Valid", "Programmed")
 """Of a pool: specification in force; both servers run a configuration that holds it."""
@@ -18,7 +19,7 @@ POOL = ("Valid", "Programmed")
 RESERVATION = ("Valid", "Programmed")
 """Of a reservation: the same; an address that somebody may still hold is valid and not yet programmed."""
 
-SERVER = ("NetworkReady", "ConfigAccepted", "Running", "Serving")
+SERVER = ("NetworkReady", "ConfigAccepted", "Running", "Serving", "Permitted", "KernelFence", "LeaseDatabaseIntact")
 """Of a server, by its sidecar."""
 
 _LONGEST_MESSAGE = 32768

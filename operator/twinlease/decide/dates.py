@@ -1,0 +1,56 @@
+"""Dates that a serving lease's contents imply, and bounds that may be lowered only when their time has come. Pure."""
+
+import datetime as dt
+
+from twinlease.api.servinglease import Bound
+from twinlease.decide.pairview import View
+from twinlease.model import durations
+from twinlease.model.states import Role
+
+_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def text(seconds: float) -> str:
+    """Return RFC 3339 in UTC, whole seconds, rounded up: a date before which nothing may happen."""
+    whole = int(-(-seconds // 1))
+    return dt.datetime.fromtimestamp(whole, dt.UTC).strftime(_FORMAT)
+
+
+def seconds(date: str) -> float:
+    """Return seconds since the epoch; 0 for an empty date.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return dt.datetime.strptime(date, _FORMAT).replace(tzinfo=dt.UTC).timestamp() if date else 0.0
+
+
+def last_lease_ends(view: View) -> float:
+    """Return when the last lease ends that either server may have given: seconds since the epoch.
+
+    The last known service is the last confirmed write and one permit more; what was promised then runs for the longest
+    lease at most.
+    """
+    known = [seconds(view.own(role).lineage.confirmed) for role in Role]
+    lengths = [durations.seconds(view.grant(role).duration) for role in Role]
+    promises = [durations.seconds(view.grant(role).max_promise) for role in Role]
+    return max(known) + max(*lengths, *promises) + durations.seconds(view.lease.max_lease.duration)
+
+
+def bound(old: Bound, wanted: float, now: float, *, settled: bool) -> Bound:
+    """Return a bound after a wish for another value: raised at once, lowered when the old value's time has passed.
+
+    Args:
+        old: The bound in force.
+        wanted: Seconds.
+        now: Wall clock, seconds since the epoch.
+        settled: Both servers run what is wanted: only from then on does the old value's time count.
+    """
+    before = durations.seconds(old.duration)
+    if wanted >= before:
+        return Bound(duration=durations.text(int(wanted)))
+    if not settled:
+        return Bound(duration=old.duration)
+    if not old.until:
+        return Bound(duration=old.duration, until=text(now + before))
+    return Bound(duration=durations.text(int(wanted))) if now >= seconds(old.until) else old

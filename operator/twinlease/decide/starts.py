@@ -1,0 +1,307 @@
+"""How a server that asks for a grant may start: Fresh, Resume, Recover, Survive, or not yet. Pure.
+
+**Whoever stopped in contact with its partner, with the lease database that was confirmed, may resume. Everybody else
+comes back only after the other was ordered into partner-down, and takes its leases over.**
+
+The two sides are never both started to recover, and a server whose lease database is not the confirmed one is never the
+survivor while the other's may be better.
+"""
+
+from msgspec import UNSET, Struct
+from msgspec.structs import replace
+
+from twinlease.api.pair import PartnerDownMode
+from twinlease.api.servinglease import (
+    Answer,
+    DatabaseVerdict,
+    Phase,
+    ServingLeaseSpec,
+    Start,
+)
+from twinlease.decide import dates
+from twinlease.decide.evidence import stopped
+from twinlease.decide.obey import RETURNING
+from twinlease.decide.pairview import View, entry, with_grant
+from twinlease.decide.partnerdown import Action, Judgement, Verdict
+from twinlease.model import durations
+from twinlease.model.states import FailoverState, Role
+
+_BLANK = frozenset({DatabaseVerdict.VIRGIN, DatabaseVerdict.SPENT})
+
+
+class Way(Struct, frozen=True, kw_only=True):
+    """How a server may start: ``start``, or why not yet."""
+
+    start: Start | None = None
+    reason: str
+    message: str
+    retry: float | None = None
+
+
+def judge(view: View, role: Role) -> Judgement | None:
+    """Return what becomes of a server's wish for a grant; None: it has none."""
+    if not view.asks(role):
+        return None
+    way = _way(view, role)
+    lease = None if way.start is None else _granted(view, role, way.start)
+    verdict = Verdict(
+        action=Action.NOTHING if lease is None else Action.GRANT,
+        reason=way.reason,
+        message=way.message,
+        survivor=view.lease.survivor,
+        retry=way.retry,
+    )
+    return Judgement(verdict=verdict, lease=lease)
+
+
+def _way(view: View, role: Role) -> Way:
+    asks, found = view.own(role).asks, view.own(role).database
+    assert asks is not UNSET  # noqa: S101  # judged by the caller
+    if not asks.stopped:
+        return _wait("OldServerRuns", f"The {role} asks to start, but its guard finds another daemon on the node")
+    proof = stopped(view, role)
+    if not proof:
+        return _wait("OldServerRuns", proof.message)
+    if found.verdict is DatabaseVerdict.UNKNOWN:
+        return _wait("LeaseDatabaseUnknown", f"The {role}'s lease database cannot be judged: {found.message}")
+    if found.verdict is DatabaseVerdict.FOREIGN and not (view.sights[role].adopt or view.sights[role].discard):
+        return _foreign(view, role)
+    way = _by_phase(view, role)
+    if way.start is not None and not asks.ready:
+        return _wait("NotReady", f"The {role} may start ({way.start}) as soon as network and configuration are there")
+    return way
+
+
+def _by_phase(view: View, role: Role) -> Way:
+    survivor = view.lease.survivor
+    if view.lease.phase is Phase.BOTH:
+        return _together(view, role) if view.lease.established else _first(view, role)
+    if role == survivor:
+        return _survivor_again(view, role)
+    return _behind_survivor(view, role)
+
+
+# --- before the two ever served together ------------------------------------------------------------------------------
+def _first(view: View, role: Role) -> Way:
+    other = role.other
+    if view.sights[role].adopt and _verdict(view, role) is DatabaseVerdict.FOREIGN:
+        return _go(
+            Start.RESUME, "Adopted", f"The {role} starts on the lease database that was found, as a human decided"
+        )
+    partner = view.own(other).database.verdict
+    blank = partner in _BLANK or partner is DatabaseVerdict.INTACT or view.sights[other].discard
+    mine = _verdict(view, role) in _BLANK or _intact(view, role) or view.sights[role].discard
+    seen = bool(view.own(other).incarnation) and view.sights[other].age < float("inf")
+    if seen and (blank if mine else _never_normal(view, other)):
+        return _go(Start.FRESH, "Fresh", f"The {role} starts for the first time, and its partner is as new")
+    if view.own(other).incarnation and partner is DatabaseVerdict.FOREIGN:
+        return _wait("LeaseDatabaseFound", f"The {role} waits: a foreign lease database was found on the {other}")
+    return _lone_first(view, role)
+
+
+def _never_normal(view: View, role: Role) -> bool:
+    """Tell whether a server proves that the pair has served nobody yet: it is here, and was never normal."""
+    served = {FailoverState.NORMAL, FailoverState.COMMUNICATIONS_INTERRUPTED, FailoverState.PARTNER_DOWN}
+    if view.asks(role):
+        return _verdict(view, role) is not DatabaseVerdict.UNKNOWN and view.recorded(role) not in served
+    return view.confirmed(role) and view.fresh(role) and view.state(role) in {*RETURNING, FailoverState.STARTUP}
+
+
+def _lone_first(view: View, role: Role) -> Way:
+    """The first boot of one server whose partner does not show up."""
+    asks = view.own(role).asks
+    assert asks is not UNSET  # noqa: S101  # judged by the caller
+    left = view.policy.after - asks.waiting_millis / 1000 - view.sights[role].age
+    if left > 0:
+        message = f"The {role} is ready; it waits {left:.0f}s more for the {role.other}, which has never been seen"
+        return _wait("WaitingForPartner", message, retry=left)
+    if not (proof := stopped(view, role.other)):
+        return _wait("NoSafeServer", f"The {role} could serve alone. {proof.message}", retry=proof.retry)
+    if (refused := _takeover_refused(view, role)) is not None:
+        return refused
+    message = f"The {role.other} has not shown up for {view.policy.after:.0f}s: the {role} serves alone, as survivor"
+    return _go(Start.SURVIVE, "FirstAlone", message)
+
+
+# --- both may serve ---------------------------------------------------------------------------------------------------
+def _together(view: View, role: Role) -> Way:
+    other = role.other
+    if not _intact(view, role):
+        return _damaged(view, role)
+    if view.recorded(role) is FailoverState.NORMAL:
+        if view.asks(other) and _has_news(view, other):
+            return _wait("PartnerFirst", f"The {role} waits: the {other} served on after it and starts first")
+        return _go(Start.RESUME, "Resume", f"The {role} stopped in contact with its partner: it goes on where it was")
+    if view.confirmed(other) and not view.asks(other) and view.fresh(other):
+        message = (
+            f"The {role} stopped in {view.recorded(role)}: it waits until the {other} was ordered into partner-down"
+        )
+        return _wait("PartnerTakesOver", message)
+    if view.asks(other) and _has_news(view, other) and _precedes(view, other, role):
+        return _wait("PartnerFirst", f"The {role} waits: the {other} starts first, in partner-down")
+    return _take_over(view, role)
+
+
+def _damaged(view: View, role: Role) -> Way:
+    """The database is not the one that was confirmed: it never starts first while the other's may be intact."""
+    other, verdict = role.other, _verdict(view, role)
+    if view.confirmed(other) and not view.asks(other) and view.fresh(other):
+        message = f"The {role}'s lease database is {verdict}: it waits until the {other} was ordered into partner-down"
+        return _wait("PartnerTakesOver", message)
+    if view.asks(other) and _intact(view, other):
+        return _wait("PartnerFirst", f"The {role}'s lease database is {verdict}: the {other} starts first")
+    return _nothing_left(view, role)
+
+
+def _nothing_left(view: View, role: Role) -> Way:
+    """Nobody has an intact lease database: only time, or a human, makes it safe to begin anew."""
+    other, verdict = role.other, _verdict(view, role)
+    end = dates.last_lease_ends(view)
+    left = 0.0 if view.give_up else end - view.now
+    both = view.asks(other) and not _intact(view, other)
+    if not both and (proof := stopped(view, other)).evidence.value == "None":
+        message = f"The {role}'s lease database is {verdict}, and the {other} may have an intact one. {proof.message}"
+        return _wait("NoSafeServer", message, retry=proof.retry)
+    if left > 0:
+        message = (
+            f"The {role}'s lease database is {verdict} and the {other}'s is not to be had: clients may hold leases "
+            f"until {dates.text(end)}, which nobody knows"
+        )
+        return _wait("LeaseDatabaseLost", message, retry=left)
+    if both:
+        return _go(Start.FRESH, "BegunAnew", "Both lease databases are lost and every lease has ended: both begin anew")
+    return _go(Start.SURVIVE, "BegunAnew", f"Every lease that is not known any more has ended: the {role} begins anew")
+
+
+def _take_over(view: View, role: Role) -> Way:
+    """An intact server that may not resume, with nobody to take over from."""
+    proof = stopped(view, role.other)
+    if not proof:
+        message = f"The {role} stopped in {view.recorded(role)} and may not resume. {proof.message}"
+        return _wait("NoSafeServer", message, retry=proof.retry)
+    if (refused := _takeover_refused(view, role)) is not None:
+        return refused
+    return _go(
+        Start.SURVIVE, "Survive", f"The {role} has the latest leases and starts in partner-down. {proof.message}"
+    )
+
+
+def _takeover_refused(view: View, role: Role) -> Way | None:
+    if not view.policy.guarded:
+        message = "The ValidatingAdmissionPolicy twinlease-serving-lease or its binding is missing: no word is trusted"
+        return _wait("PolicyMissing", message)
+    known = view.asks(role.other) or view.sights[role.other].confirmed
+    if view.policy.mode is not PartnerDownMode.AUTOMATIC and not known:
+        mode = view.policy.mode
+        return _wait(str(mode), f"The {role} would start in partner-down now, but spec.partnerDown.mode is {mode}")
+    if view.lease.mclt.until:
+        return _wait("MCLTLowered", f"The MCLT was lowered: old promises run until {view.lease.mclt.until}", retry=1.0)
+    return None
+
+
+# --- one is the survivor ----------------------------------------------------------------------------------------------
+def _survivor_again(view: View, role: Role) -> Way:
+    if _intact(view, role) or (not view.lease.established and _verdict(view, role) in _BLANK):
+        return _go(Start.SURVIVE, "SurviveAgain", f"The {role} is the survivor and starts again in partner-down")
+    other = role.other
+    if view.asks(other) and _intact(view, other):
+        return _wait("PartnerFirst", f"The {role}'s lease database is lost: the {other} takes over from it")
+    if view.confirmed(other) and view.state(other) in RETURNING:
+        return _wait(
+            "PartnerTakesOver", f"The {role}'s lease database is lost: the {other}, on its way back, takes over"
+        )
+    return _nothing_left(view, role)
+
+
+def _behind_survivor(view: View, role: Role) -> Way:
+    survivor = role.other
+    order, answer = view.lease.order, view.own(survivor).answer
+    lost = view.asks(survivor) and not _intact(view, survivor) and view.lease.established
+    if lost and _intact(view, role):
+        mclt = durations.seconds(view.lease.mclt.duration)
+        left = mclt - view.sights[survivor].gone
+        if left > 0:
+            message = (
+                f"The survivor lost its lease database: what it promised ends in {left:.0f}s, then the {role} serves"
+            )
+            return _wait("SurvivorLost", message, retry=left)
+        return _go(
+            Start.SURVIVE, "SurvivorLost", f"The survivor lost its lease database: the {role} takes over from it"
+        )
+    if lost:
+        return _nothing_left(view, role)
+    if order is not UNSET and (answer.epoch < order.epoch or answer.result is Answer.REFUSED):
+        return _wait("OrderPending", f"The {survivor} has not answered yet whether it is in partner-down")
+    return _go(
+        Start.RECOVER, "Recover", f"The {role} returns: it takes over the leases of the {survivor} and then serves"
+    )
+
+
+def _foreign(view: View, role: Role) -> Way:
+    other = role.other
+    if view.lease.established and view.confirmed(other) and not view.asks(other):
+        return _by_phase(view, role)  # the partner's is intact and running: this one is set aside, nothing is lost
+    message = (
+        f"The {role}'s disk holds a lease database of another server or an earlier pair, with "
+        f"{view.own(role).database.held} leases that still run: adopt or discard it"
+    )
+    return _wait("LeaseDatabaseFound", message)
+
+
+# --- what all have in common ------------------------------------------------------------------------------------------
+def _verdict(view: View, role: Role) -> DatabaseVerdict:
+    return view.own(role).database.verdict
+
+
+def _intact(view: View, role: Role) -> bool:
+    return _verdict(view, role) is DatabaseVerdict.INTACT
+
+
+def _has_news(view: View, role: Role) -> bool:
+    """Tell whether an asking server may know of leases that its partner does not."""
+    return _intact(view, role) and view.recorded(role) is not FailoverState.NORMAL
+
+
+def _precedes(view: View, role: Role, other: Role) -> bool:
+    """Tell which of two that both served apart starts first: the one with the latest transaction, else the primary."""
+    mine, theirs = view.own(role).lineage.newest, view.own(other).lineage.newest
+    return mine > theirs or (mine == theirs and role is Role.PRIMARY)
+
+
+def _granted(view: View, role: Role, start: Start) -> ServingLeaseSpec:
+    """Return the lease with a grant: one more epoch, a holder in place of the one that is proven to be over."""
+    lease, policy, own = view.lease, view.policy, view.own(role)
+    asks = own.asks
+    assert asks is not UNSET  # noqa: S101  # judged by the caller
+    epoch = lease.epoch + 1
+    alone = start is Start.SURVIVE
+    grant = replace(
+        view.grant(role),
+        holder=asks.incarnation,
+        node=own.node,
+        epoch=epoch,
+        start=start,
+        duration=durations.text(int(policy.alone if alone else policy.duration)),
+        promise=durations.text(int(policy.promise)),
+        max_promise=durations.text(int(policy.max_promise)),
+        isolation=policy.isolation,
+    )
+    lease = with_grant(replace(lease, epoch=epoch), role, grant)
+    if start is Start.SURVIVE:
+        # Whoever held the other grant is proven to be over; without a holder it cannot come back by itself.
+        gone = entry(lease, role.other).grant
+        lease = with_grant(lease, role.other, replace(gone, holder="", node=""))
+        return replace(lease, phase=Phase.ALONE, survivor=str(role), order=UNSET)
+    if start is Start.RECOVER:
+        return replace(lease, phase=Phase.RETURNING)
+    if start is Start.FRESH:
+        return replace(lease, phase=Phase.BOTH, survivor="", order=UNSET, established=lease.established)
+    return replace(lease, established=lease.established or view.sights[role].adopt)
+
+
+def _go(start: Start, reason: str, message: str) -> Way:
+    return Way(start=start, reason=reason, message=message)
+
+
+def _wait(reason: str, message: str, retry: float | None = None) -> Way:
+    return Way(reason=reason, message=message, retry=retry)
