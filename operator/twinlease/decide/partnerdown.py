@@ -82,8 +82,8 @@ def outstanding(view: View) -> Judgement | None:
     role = Role(survivor)
     own, answer = view.own(role), view.own(role).answer
     if answer.epoch < order.epoch:
-        if view.asks(role):
-            return None  # it died over it: what it asks for says how to go on
+        if view.asks(role) or stopped(view, role):
+            return None  # it died over it: how to go on follows from what it asks for, or from who is left
         return _verdict(
             Action.NOTHING, "Ordered", f"The {role} was ordered into partner-down (epoch {order.epoch})", role
         )

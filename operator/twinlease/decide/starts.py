@@ -145,12 +145,24 @@ def _together(view: View, role: Role) -> Way:
 def _damaged(view: View, role: Role) -> Way:
     """The database is not the one that was confirmed: it never starts first while the other's may be intact."""
     other, verdict = role.other, _verdict(view, role)
+    if _begins_anew(view, other):
+        if _never_normal(view, other):
+            return _go(Start.FRESH, "BegunAnew", f"Both lease databases are lost, and the {other} begins anew already")
+        return _wait("PartnerStarts", f"The {role} waits until the {other} has begun anew")
     if view.confirmed(other) and not view.asks(other) and view.fresh(other):
         message = f"The {role}'s lease database is {verdict}: it waits until the {other} was ordered into partner-down"
         return _wait("PartnerTakesOver", message)
     if view.asks(other) and _intact(view, other):
         return _wait("PartnerFirst", f"The {role}'s lease database is {verdict}: the {other} starts first")
     return _nothing_left(view, role)
+
+
+def _begins_anew(view: View, role: Role) -> bool:
+    """Tell whether a server was granted a fresh start and has not been normal since."""
+    grant, state = view.grant(role), view.state(role)
+    begun = {*RETURNING, FailoverState.STARTUP, FailoverState.UNKNOWN}
+    unused = not view.confirmed(role) or (view.fresh(role) and state in begun)
+    return bool(grant.holder) and grant.start is Start.FRESH and not view.asks(role) and unused
 
 
 def _nothing_left(view: View, role: Role) -> Way:
@@ -230,7 +242,8 @@ def _behind_survivor(view: View, role: Role) -> Way:
         )
     if lost:
         return _nothing_left(view, role)
-    if order is not UNSET and (answer.epoch < order.epoch or answer.result is Answer.REFUSED):
+    unanswered = order is not UNSET and (answer.epoch < order.epoch or answer.result is Answer.REFUSED)
+    if unanswered and not stopped(view, survivor):
         return _wait("OrderPending", f"The {survivor} has not answered yet whether it is in partner-down")
     return _go(
         Start.RECOVER, "Recover", f"The {role} returns: it takes over the leases of the {survivor} and then serves"
