@@ -158,7 +158,9 @@ def _damaged(view: View, role: Role) -> Way:
 
 
 def _begins_anew(view: View, role: Role) -> bool:
-    """Tell whether a server was granted a fresh start and has not been normal since."""
+    """Tell whether a server was granted a fresh start and has not been normal since: until then it is not intact."""
+    if _intact(view, role):
+        return False
     grant, state = view.grant(role), view.state(role)
     begun = {*RETURNING, FailoverState.STARTUP, FailoverState.UNKNOWN}
     unused = not view.confirmed(role) or (view.fresh(role) and state in begun)
