@@ -8,15 +8,17 @@ import time
 import twinlease
 from twinlease import logline
 from twinlease.engines.process import server_process
+from twinlease.guard.fence import Fence
+from twinlease.guard.keeper import Clocks, system_clocks
 from twinlease.guard.listener import Listener
 from twinlease.guard.loop import Loop
 from twinlease.guard.relay import Relay
 from twinlease.guard.settings import Settings, from_environment
 from twinlease.guard.storage import Storage
-from twinlease.guard.supervisor import Supervisor
+from twinlease.guard.supervisor import Parts, Supervisor
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, fence: Fence | None = None, clocks: Clocks | None = None) -> None:
     """Serve until a signal asks for the end; the server has stopped when this returns."""
     loop = Loop()
     relay = Relay(loop, sys.stdout.fileno())
@@ -24,7 +26,15 @@ def run(settings: Settings) -> None:
     def note(message: str, **fields: object) -> None:
         relay.write(logline.line("INFO", "twinlease.guard", message, fields, time.time()))
 
-    supervisor = Supervisor(settings, server_process(settings.engine), loop, relay, Storage(settings))
+    parts = Parts(
+        engine=server_process(settings.engine),
+        loop=loop,
+        relay=relay,
+        storage=Storage(settings),
+        fence=fence or Fence(),
+        clocks=clocks or system_clocks(),
+    )
+    supervisor = Supervisor(settings, parts)
     loop.on_signal(signal.SIGCHLD, supervisor.children_ended)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.on_signal(number, lambda: supervisor.shut_down(loop.stop))

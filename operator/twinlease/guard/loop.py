@@ -3,6 +3,7 @@
 import os
 import selectors
 import signal
+import threading
 import time
 from collections.abc import Callable
 
@@ -35,6 +36,24 @@ class Loop:
         """Stop watching; harmless if it is not watched."""
         if fd in self._selector.get_map():
             self._selector.unregister(fd)
+
+    def offload(self, work: Callback, done: Callback) -> None:
+        """Have a thread do what may block for long, like a disk; ``done`` is called from the loop afterwards."""
+        ended, ending = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+        def run() -> None:
+            try:
+                work()
+            finally:
+                os.close(ending)
+
+        def finish() -> None:
+            self.unwatch(ended)
+            os.close(ended)
+            done()
+
+        self.watch(ended, READ, finish)
+        threading.Thread(target=run, daemon=True).start()
 
     def on_signal(self, number: int, callback: Callback) -> None:
         """Call back, from the loop, when a signal has come."""

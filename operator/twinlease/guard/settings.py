@@ -14,6 +14,7 @@ class Settings(NamedTuple):
         lease_dir: The lease database and the installed configurations; survives the pod.
         grace: Seconds that the server is given to stop before it is killed.
         settle: Seconds that the server must live for a start to count.
+        drain: Seconds that a fenced server is given, before a clean end, to tell its partner what it has acknowledged.
     """
 
     engine: str
@@ -21,11 +22,22 @@ class Settings(NamedTuple):
     lease_dir: Path
     grace: float = 5.0
     settle: float = 0.3
+    drain: float = 0.5
 
     @property
     def socket(self) -> Path:
         """Where the sidecar finds the guard."""
         return self.run_dir / "guard.sock"
+
+    @property
+    def token(self) -> Path:
+        """Where the pod's name for itself is kept, until the next boot."""
+        return self.run_dir / "token"
+
+    @property
+    def record(self) -> Path:
+        """Where what the sidecar wants remembered is kept, with the leases."""
+        return self.lease_dir / "twinlease.json"
 
     @property
     def candidates(self) -> Path:

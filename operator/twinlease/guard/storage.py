@@ -4,13 +4,15 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import json
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from twinlease.guard.settings import Settings
-from twinlease.ipc.protocol import Code, ProtocolError, is_revision
+from twinlease.ipc.protocol import MAX_RECORD, Code, ProtocolError, is_revision, record_bytes
 
 _CHUNK = 256 * 1024
 _MAX_CONFIG = 64 * 1024 * 1024
@@ -29,6 +31,7 @@ class Storage:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock: int | None = None
+        self._exclusive = False
         self._error = ""
 
     def error(self) -> str:
@@ -55,10 +58,23 @@ class Storage:
         if self._lock is not None:
             return self._lock
         self.check()
+        return self._claim()
+
+    def foreign(self) -> str:
+        """Return why the directory may be in use by a server that is not ours, as a sentence; empty: it is not."""
+        if self._lock is None:
+            try:
+                self._claim()
+            except ProtocolError as error:
+                return error.message
+        return "" if self._exclusive else f"{self._settings.lease_dir} knows no locks"
+
+    def _claim(self) -> int:
         fd = -1
         try:
             fd = os.open(self._settings.lease_dir / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._exclusive = True
         except BlockingIOError as error:
             os.close(fd)
             raise ProtocolError(Code.STORAGE, f"another server uses {self._settings.lease_dir}") from error
@@ -195,6 +211,42 @@ class Storage:
             raise self._failed(error) from error
         if current and self.copy_for(current).exists():
             self.forget_copy(self.copy_for(current))
+
+    def record(self) -> tuple[dict[str, Any] | None, str]:
+        """Return what ``remember`` has kept, None if there is nothing; and why it cannot be read, empty if it can."""
+        path = self._settings.record
+        try:
+            with path.open("rb") as file:
+                kept = file.read(MAX_RECORD + 1)
+        except FileNotFoundError:
+            return None, ""
+        except OSError as error:
+            return None, f"{path}: {error.strerror}"
+        try:
+            found = json.loads(kept)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict) or len(kept) > MAX_RECORD:
+            return None, f"{path} holds no JSON object of at most {MAX_RECORD} bytes"
+        return found, ""
+
+    def remember(self, record: Mapping[str, Any]) -> None:
+        """Replace the record, atomically and durably; may block for as long as the disk does.
+
+        Raises:
+            ProtocolError: It cannot be written; the one before is still there.
+        """
+        path = self._settings.record
+        fresh = path.with_name(f".{path.name}{_TEMPORARY}")
+        try:
+            with fresh.open("wb") as file:
+                file.write(record_bytes(record))
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(path)
+            _sync(path.parent)
+        except OSError as error:
+            raise self._failed(error) from error
 
     def path(self, revision: str) -> Path:
         """Return where an installed configuration is."""

@@ -1,5 +1,7 @@
 """The server's life: start, stop, change of configuration. One command at a time, never a step of its own accord.
 
+The one exception is the end of the server's permit, which the keeper sees to; permits therefore do not wait in line.
+
 A command is a generator that yields how many seconds it is willing to wait; it is resumed when that time is over or
 when the server has ended, whichever comes first. So the order of things stands in one place and nothing blocks.
 """
@@ -8,7 +10,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,18 +18,25 @@ import twinlease
 from twinlease import logline
 from twinlease.engines.process import EditError, ServerProcess
 from twinlease.guard import child
+from twinlease.guard.fence import Fence
+from twinlease.guard.keeper import Clocks, Keeper
 from twinlease.guard.loop import Loop
+from twinlease.guard.others import packet_sockets
+from twinlease.guard.permit import Reason
 from twinlease.guard.relay import Relay
 from twinlease.guard.settings import Settings
 from twinlease.guard.storage import Storage
+from twinlease.guard.token import pod_token
 from twinlease.ipc.protocol import (
     MAX_LOG_LINES,
     Code,
+    FenceSpec,
     Op,
     ProtocolError,
     Request,
     encode_error,
     encode_result,
+    fence_of,
 )
 
 Steps = Generator[float, None, None]
@@ -35,6 +44,11 @@ Reply = Callable[[bytes], None]
 
 # A kill cannot be refused, but a process in an uninterruptible system call ends only after it.
 _KILL_SECONDS = 30.0
+# How often a write that does not end is looked at.
+_DISK_SECONDS = 5.0
+_STOPPED, _KILLED = "Stopped", "Killed"
+_OURS = (_STOPPED, _KILLED)
+_BY_PERMIT = (Reason.PERMIT_ENDED, Reason.FENCE_LOST, Reason.LINK_REPLACED, Reason.CLOCK_STEPPED)
 
 
 class Server(NamedTuple):
@@ -46,23 +60,57 @@ class Server(NamedTuple):
     started_at: float
 
 
+class Start(NamedTuple):
+    """How a server is started, as a request has it."""
+
+    interface: str
+    edits: tuple[str, ...]
+    parameters: Mapping[str, str | int]
+    deadline: float | None
+    fence: FenceSpec
+
+
+class Parts(NamedTuple):
+    """What the supervisor works with.
+
+    Attributes:
+        engine: How this kind of server is started.
+        loop: Who calls us.
+        relay: Where its log goes.
+        storage: Where its files are.
+        fence: What keeps its answers in.
+        clocks: What to read the time from.
+    """
+
+    engine: ServerProcess
+    loop: Loop
+    relay: Relay
+    storage: Storage
+    fence: Fence
+    clocks: Clocks
+
+
 class Supervisor:
     """Owns the server's process.
 
     Args:
         settings: Where things are and how long they may take.
-        engine: How this kind of server is started.
-        loop: Who calls us.
-        relay: Where its log goes.
-        storage: Where its files are.
+        parts: What to work with.
+
+    Raises:
+        OSError: The pod's token can be neither read nor kept.
     """
 
-    def __init__(self, settings: Settings, engine: ServerProcess, loop: Loop, relay: Relay, storage: Storage) -> None:
+    def __init__(self, settings: Settings, parts: Parts) -> None:
         self._settings = settings
-        self._engine = engine
-        self._loop = loop
-        self._relay = relay
-        self._storage = storage
+        self._engine = parts.engine
+        self._loop = parts.loop
+        self._relay = parts.relay
+        self._storage = parts.storage
+        self._keeper = Keeper(parts.loop, parts.fence, self._kill, self._warn, parts.clocks)
+        self._token = pod_token(settings.token)
+        self._others = ""
+        self._record: tuple[dict[str, Any] | None, str] = (None, "")
         self._server: Server | None = None
         self._starts = 0
         self._last_exit: dict[str, Any] | None = None
@@ -78,15 +126,25 @@ class Supervisor:
 
     def submit(self, request: Request, reply: Reply) -> None:
         """Run a request when those before it are done; ``reply`` gets the line of the answer."""
-        if request.op == Op.STATUS:
-            reply(encode_result(request.id, self.status()))
+        if request.op not in (Op.STATUS, Op.PERMIT, Op.CLOSE):
+            self._waiting.append((request, reply))
+            self._next()
             return
-        self._waiting.append((request, reply))
-        self._next()
+        try:
+            if request.op == Op.PERMIT:
+                self._keeper.extend(request.fields["deadline"])
+            elif request.op == Op.CLOSE:
+                self._keeper.close()
+        except ProtocolError as error:
+            self._refuse(request, reply, error)
+        else:
+            reply(encode_result(request.id, self.status()))
 
     def status(self) -> dict[str, Any]:
         """Return the result of the status operation."""
         server = self._server
+        if server is None:
+            self._look_around()
         return {
             "version": twinlease.__version__,
             "running": server is not None,
@@ -98,14 +156,12 @@ class Supervisor:
             "lastExit": self._last_exit,
             "storageError": self._storage.error() or None,
             "droppedLogBytes": self._relay.dropped,
-            "token": "",
-            "permit": {"deadline": None if server else 0, "lapsed": False},
-            "fence": {"kernel": False, "reason": "NotTried", "message": "no server was started yet"},
-            "alone": False,
-            "others": "not looked for",
-            "record": None,
-            "recordError": None,
-            "clockSteps": 0,
+            "token": self._token,
+            "alone": not self._others,
+            "others": self._others,
+            "record": self._record[0],
+            "recordError": self._record[1] or None,
+            **self._keeper.status(),
         }
 
     def children_ended(self) -> None:
@@ -116,11 +172,17 @@ class Supervisor:
                 self._resume()
 
     def shut_down(self, done: Callable[[], None]) -> None:
-        """Drop whatever is going on, stop the server, then call ``done``."""
+        """Drop whatever is going on, stop the server, take the fence down, then call ``done``."""
         self._waiting.clear()
         if self._active is not None:
             self._active.close()
-        self._run(self._stop(self._settings.grace), lambda _: done())
+
+        def finish(error: ProtocolError | None) -> None:
+            if error is None:
+                self._keeper.release()
+            done()
+
+        self._run(self._end(), finish)
 
     def _next(self) -> None:
         while self._active is None and self._waiting:
@@ -130,21 +192,22 @@ class Supervisor:
                 if error is None:
                     reply(encode_result(request.id, self.status()))
                 else:
-                    self._log("WARNING", "command failed", {"op": request.op, "code": error.code, "why": error})
-                    reply(encode_error(ProtocolError(error.code, error.message, request.id)))
+                    self._refuse(request, reply, error)
 
             self._run(self._command(request.op, request.fields), finish)
 
+    def _refuse(self, request: Request, reply: Reply, error: ProtocolError) -> None:
+        self._log("WARNING", "command failed", {"op": request.op, "code": error.code, "why": error})
+        reply(encode_error(ProtocolError(error.code, error.message, request.id)))
+
     def _command(self, op: str, fields: Mapping[str, Any]) -> Steps:
         if op == Op.APPLY:
-            return self._apply(fields["revision"], fields["interface"], fields["edits"])
+            return self._apply(fields["revision"], _start_of(fields))
         if op == Op.START:
-            if fields["restart"]:
-                raise ProtocolError(Code.START, "restart is not there yet")
-            return self._start_current(fields["interface"], fields["edits"])
-        if op == Op.STOP:
-            return self._stop(fields["grace"])
-        raise ProtocolError(Code.UNKNOWN_OP, f"{op} is not there yet")
+            return self._start_current(_start_of(fields), restart=fields["restart"])
+        if op == Op.REMEMBER:
+            return self._remember(fields["record"])
+        return self._stop(fields["grace"])
 
     def _run(self, steps: Steps, finish: Callable[[ProtocolError | None], None]) -> None:
         self._active, self._finish = steps, finish
@@ -168,51 +231,83 @@ class Supervisor:
         self._finish(error)
         self._next()
 
-    def _apply(self, revision: str, interface: str, edits: Sequence[str]) -> Steps:
+    def _apply(self, revision: str, start: Start) -> Steps:
+        self._keeper.check(start.deadline)
         self._storage.lock()
         self._storage.install(revision)
         before = self._server
         self._storage.room(2 * self._lease_bytes())  # a copy, and the file that the server writes anew
         yield from self._stop(self._settings.grace)
         try:
-            yield from self._start(revision, interface, edits)
+            yield from self._start(revision, start)
         except ProtocolError:
             if before is not None:
                 self._log("WARNING", "back to the configuration that ran before", {"revision": before.revision})
-                yield from self._start(before.revision, before.interface, ())
+                yield from self._start(before.revision, start._replace(interface=before.interface, edits=()))
             raise
         self._storage.make_current(revision)
 
-    def _start_current(self, interface: str, edits: Sequence[str]) -> Steps:
-        if self._server is not None:
+    def _start_current(self, start: Start, *, restart: bool) -> Steps:
+        self._keeper.check(start.deadline)
+        if self._server is not None and not restart:
             raise ProtocolError(Code.START, "a server runs already")
         revision = self._storage.current()
         if not revision:
             raise ProtocolError(Code.NO_CONFIG, "no configuration was ever installed")
-        yield from self._start(revision, interface, edits)
+        self._storage.lock()
+        yield from self._stop(self._settings.grace)
+        yield from self._start(revision, start)
 
-    def _start(self, revision: str, interface: str, edits: Sequence[str]) -> Steps:
+    def _remember(self, record: Mapping[str, Any]) -> Steps:
+        failed: list[ProtocolError] = []
+        ended: list[bool] = []
+
+        def work() -> None:
+            try:
+                self._storage.remember(record)
+            except ProtocolError as error:
+                failed.append(error)
+
+        def done() -> None:
+            ended.append(True)
+            self._resume()
+
+        self._loop.offload(work, done)
+        while not ended:
+            yield _DISK_SECONDS
+        self._record = self._storage.record()
+        if failed:
+            raise failed[0]
+
+    def _start(self, revision: str, start: Start) -> Steps:
         lock = self._storage.lock()
         self._keep_leases(revision)
         lease_file = self._lease_file
         try:
-            for note in self._engine.prepare(lease_file, edits, {}).notes:
+            for note in self._engine.prepare(lease_file, start.edits, start.parameters).notes:
                 self._log("INFO", "lease database prepared", {"note": note})
         except EditError as error:
             raise ProtocolError(Code.EDIT, str(error)) from error
+        self._keeper.prepare(start.interface, os.geteuid(), start.fence)
+        self._look_around()
+        interface = start.interface
         config = self._storage.path(revision)
         argv = self._engine.command(interface=interface, config=config, lease_file=lease_file)
         self._relay.begin()
         self._wanted_end = ""
+        self._keeper.check(start.deadline)
         try:
             pid = child.spawn(argv, self._relay.sink, (lock,))
         except OSError as error:
             raise ProtocolError(Code.START, f"cannot run {argv[0]}: {error.strerror}") from error
         self._starts += 1
         self._server = Server(pid, revision, interface, time.time())
+        self._keeper.begin(start.deadline)
         self._log("INFO", "server started", {"pid": pid, "revision": revision[:12], "interface": interface})
         yield from self._wait_for_end(self._settings.settle)
         if not self.running:
+            if self._wanted_end:
+                raise ProtocolError(Code.LAPSED, f"the server was killed at once: {self._wanted_end}")
             log = "\n".join((self._last_exit or {}).get("log", ()))
             raise ProtocolError(Code.START, f"the server ended at once:\n{log}"[:8000])
 
@@ -254,11 +349,31 @@ class Supervisor:
         for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, _KILL_SECONDS)):
             if self._server is None:
                 return
-            self._wanted_end = "Killed" if number == signal.SIGKILL else "Stopped"
+            if self._wanted_end not in _BY_PERMIT:  # it is dying already
+                self._wanted_end = _KILLED if number == signal.SIGKILL else _STOPPED
             os.kill(self._server.pid, number)
             yield from self._wait_for_end(patience)
         if self._server is not None:
             raise ProtocolError(Code.START, "the server does not end: the kernel keeps it in a system call")
+
+    def _end(self) -> Steps:
+        """Stop the server for good, so that its partner knows as much as it does."""
+        if self._server is not None:
+            self._keeper.silence()
+            if self._keeper.fenced:
+                yield from self._wait_for_end(self._settings.drain)
+        yield from self._stop(self._settings.grace)
+
+    def _kill(self, reason: str) -> None:
+        """Kill the server at once."""
+        if self._server is not None:
+            self._wanted_end = reason
+            os.kill(self._server.pid, signal.SIGKILL)
+
+    def _look_around(self) -> None:
+        """See whether a server of ours is about that is not our child, and what is on the disk; while none runs."""
+        self._others = "; ".join(filter(None, (self._storage.foreign(), packet_sockets(os.geteuid()))))
+        self._record = self._storage.record()
 
     def _wait_for_end(self, seconds: float) -> Steps:
         deadline = time.monotonic() + seconds
@@ -275,7 +390,21 @@ class Supervisor:
             "log": list(self._relay.tail(MAX_LOG_LINES)),
         }
         self._server = None
-        self._log("INFO" if self._wanted_end else "WARNING", "server ended", {"code": code, "reason": reason})
+        self._keeper.ended()
+        self._log("INFO" if self._wanted_end in _OURS else "WARNING", "server ended", {"code": code, "reason": reason})
 
     def _log(self, level: str, message: str, fields: Mapping[str, object]) -> None:
         self._relay.write(logline.line(level, "twinlease.guard", message, fields, time.time()))
+
+    def _warn(self, message: str, fields: Mapping[str, object]) -> None:
+        self._log("WARNING", message, fields)
+
+
+def _start_of(fields: Mapping[str, Any]) -> Start:
+    return Start(
+        fields["interface"],
+        tuple(fields["edits"]),
+        fields["parameters"],
+        fields["deadline"],
+        fence_of(fields["fence"]),
+    )

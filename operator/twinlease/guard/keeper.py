@@ -1,0 +1,191 @@
+"""Keeps the running server's permit: renews it in the kernel, and kills the server when it ends.
+
+Everything is looked at again at each tick, so that nothing hangs on a timer that came late or news that were lost.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from twinlease.guard import permit as rules
+from twinlease.guard.fence import PERIOD_SECONDS, Fence, FenceLostError
+from twinlease.guard.links import LinkWatch
+from twinlease.guard.loop import READ, Loop
+from twinlease.guard.permit import ClockWatch, Permit, Reason
+from twinlease.ipc.protocol import Code, FenceSpec, ProtocolError
+
+_TICK_SECONDS = PERIOD_SECONDS / 3
+"""Two renewals may come late without the permit ending."""
+
+
+class Clocks(NamedTuple):
+    """Seconds of CLOCK_BOOTTIME and of the wall clock."""
+
+    boot: Callable[[], float]
+    wall: Callable[[], float]
+
+
+def system_clocks() -> Clocks:
+    """Return the machine's clocks."""
+    return Clocks(lambda: time.clock_gettime(time.CLOCK_BOOTTIME), time.time)
+
+
+class Keeper:
+    """Keeps one permit, of the server that runs.
+
+    Args:
+        loop: Who calls us.
+        fence: The kernel's part.
+        kill: Kills the server, at once, for a reason; harmless if none runs.
+        log: Notes a warning.
+        clocks: What to read the time from.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        fence: Fence,
+        kill: Callable[[str], None],
+        log: Callable[[str, Mapping[str, object]], None],
+        clocks: Clocks,
+    ) -> None:
+        self._loop = loop
+        self._fence = fence
+        self._kill = kill
+        self._log = log
+        self._clocks = clocks
+        self._watch = ClockWatch()
+        self._links = LinkWatch()
+        self._permit = rules.NONE
+        self._running = False
+        self._killed = False
+
+    def status(self) -> dict[str, Any]:
+        """Return our part of the status."""
+        now = self._look_at_clocks()
+        lapsed = self._running and not self._permit.holds(now)
+        proven = self._fence.proven
+        return {
+            "permit": {"deadline": self._permit.deadline, "lapsed": lapsed},
+            "fence": proven._asdict(),
+            "clockSteps": self._watch.steps,
+        }
+
+    @property
+    def fenced(self) -> bool:
+        """Whether the kernel keeps in the running server's answers, as proven at its start."""
+        return self._fence.proven.kernel
+
+    def check(self, deadline: float | None) -> None:
+        """Refuse a deadline that is over.
+
+        Raises:
+            ProtocolError: Code lapsed.
+        """
+        if not Permit(deadline).holds(now := self._clocks.boot()):
+            raise ProtocolError(Code.LAPSED, f"the deadline {deadline} is over, it is {now:.3f}")
+
+    def prepare(self, device: str, uid: int, spec: FenceSpec) -> None:
+        """Close and prove the fence before a start."""
+        self._links.begin(device)
+        before = self._fence.proven
+        proven = self._fence.prepare(device, uid, spec)
+        if proven != before:
+            self._log("kernel fence", proven._asdict())
+
+    def begin(self, deadline: float | None) -> None:
+        """Give the server that has just been started its permit."""
+        self._permit, self._running, self._killed = Permit(deadline), True, False
+        self._loop.watch(self._links.fileno(), READ, self._tick)
+        self._tick()
+
+    def ended(self) -> None:
+        """Take in that the server has ended: nothing of it is let out any more."""
+        self._permit, self._running = rules.NONE, False
+        self._loop.cancel("permit")
+        self._loop.unwatch(self._links.fileno())
+        self._flush()
+
+    def extend(self, deadline: float | None) -> None:
+        """Give the running server another deadline.
+
+        Raises:
+            ProtocolError: Code lapsed; a server that runs has been killed.
+        """
+        if not self._running:
+            raise ProtocolError(Code.LAPSED, "no server runs")
+        self._permit = rules.extended(self._permit, deadline, self._clocks.boot())
+        # Only now: a permit that comes with a step of the clock may have been reckoned before it.
+        self._look_at_clocks()
+        if self._permit.lapsed:
+            self._end(self._permit.reason, "a permit came too late, or for a server that has none any more")
+            raise ProtocolError(Code.LAPSED, "the permit has lapsed: the server was killed")
+        self._tick()
+
+    def close(self) -> None:
+        """End the permit now; where the kernel does not fence, with it the server."""
+        if not self._running:
+            return
+        self._permit = rules.closed(self._permit)
+        if not self.fenced:
+            self._end(Reason.PERMIT_ENDED, "closed, and only its end keeps this server silent")
+        self._tick()
+
+    def silence(self) -> None:
+        """End the permit now; the server is about to be stopped anyway."""
+        self._permit = rules.closed(self._permit)
+        self._flush()
+
+    def release(self) -> None:
+        """Take the fence down, at a clean end."""
+        self._fence.remove()
+        self._links.close()
+
+    def _look_at_clocks(self) -> float:
+        """Return the time; note a step of the wall clock."""
+        now = self._clocks.boot()
+        if self._watch.stepped(self._clocks.wall(), now):
+            self._permit = rules.stepped(self._permit, now)
+            self._log("the wall clock stepped", {"steps": self._watch.steps, "left": self._permit.left(now)})
+        return now
+
+    def _tick(self) -> None:
+        """Look at everything once, renew or kill, and come again."""
+        if not self._running:
+            return
+        now = self._look_at_clocks()
+        if self._permit.left(now) <= 0:
+            self._permit = rules.closed(self._permit)
+            self._end(self._permit.reason, "the permit has ended")
+        elif replaced := self._links.replaced():
+            self._permit = rules.closed(self._permit)
+            self._end(Reason.LINK_REPLACED, replaced)
+        elif self.fenced:
+            self._renew()
+        left = self._permit.left(self._clocks.boot())
+        self._loop.after(min(_TICK_SECONDS, max(left, 0.001)) if left > 0 else _TICK_SECONDS, "permit", self._tick)
+
+    def _renew(self) -> None:
+        """Renew the permit in the kernel, or see that a closed one has no hole."""
+        try:
+            if self._permit.lapsed:
+                self._fence.flush()
+            elif not self._fence.grant(lambda: self._permit.left(self._clocks.boot())):
+                self._log("the permit was not renewed: too late", {})
+        except FenceLostError as error:
+            self._permit = rules.closed(self._permit)
+            self._end(Reason.FENCE_LOST, str(error))
+
+    def _end(self, reason: str, why: str) -> None:
+        if self._killed:  # what dies is not always gone at once
+            return
+        self._killed = True
+        self._flush()
+        self._log("server killed", {"reason": reason, "why": why})
+        self._kill(reason)
+
+    def _flush(self) -> None:
+        try:
+            self._fence.flush()
+        except FenceLostError as error:
+            self._log("the fence is gone", {"why": error})

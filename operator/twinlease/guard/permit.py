@@ -1,0 +1,88 @@
+"""The server's permit: until when it may answer. Pure; times are seconds of CLOCK_BOOTTIME, which the caller reads.
+
+A permit that has lapsed never holds again: a process that was frozen past its deadline has answers queued that nobody
+may get any more. It is killed, and another process may get another permit.
+"""
+
+from typing import NamedTuple
+
+STEP_SECONDS = 2.0
+"""By how much the wall clock must step, against CLOCK_BOOTTIME, to count."""
+
+STEPPED_SECONDS = 1.0
+"""How long a permit holds on after a step: whether the machine stood still meanwhile, only the API can tell."""
+
+
+class Reason:
+    """Why the guard killed the server; CamelCase, as the status tells it."""
+
+    PERMIT_ENDED = "PermitEnded"
+    FENCE_LOST = "FenceLost"
+    LINK_REPLACED = "LinkReplaced"
+    CLOCK_STEPPED = "ClockStepped"
+
+
+class Permit(NamedTuple):
+    """The permit of one process.
+
+    Attributes:
+        deadline: Until when it may answer; None: without end; 0: there is no process.
+        lapsed: It holds no longer, whatever the deadline says.
+        reason: Why it will have ended when the deadline passes.
+    """
+
+    deadline: float | None
+    lapsed: bool = False
+    reason: str = Reason.PERMIT_ENDED
+
+    def holds(self, now: float) -> bool:
+        """Tell whether the server may answer."""
+        return not self.lapsed and self.left(now) > 0
+
+    def left(self, now: float) -> float:
+        """Return the seconds until the deadline, whether it holds or not; infinity: there is none."""
+        return float("inf") if self.deadline is None else self.deadline - now
+
+
+NONE = Permit(0.0)
+
+
+def extended(permit: Permit, deadline: float | None, now: float) -> Permit:
+    """Return a running server's permit with another deadline, or lapsed: one that does not hold is never revived."""
+    if not permit.holds(now):
+        return permit._replace(lapsed=True)
+    new = Permit(deadline)
+    return new if new.holds(now) else new._replace(lapsed=True)
+
+
+def closed(permit: Permit) -> Permit:
+    """Return a permit that has been ended before its time; the deadline stays, the process is killed then."""
+    return permit._replace(lapsed=True)
+
+
+def stepped(permit: Permit, now: float) -> Permit:
+    """Return a permit after a step of the wall clock: soon over, unless it is extended. One without end stays."""
+    if permit.deadline is None or permit.deadline <= now + STEPPED_SECONDS:
+        return permit
+    return permit._replace(deadline=now + STEPPED_SECONDS, reason=Reason.CLOCK_STEPPED)
+
+
+class ClockWatch:
+    """Counts the steps of the wall clock.
+
+    Both clocks are slewed alike, so that their difference changes by steps alone; small ones add up.
+    """
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self._offset: float | None = None
+
+    def stepped(self, wall: float, now: float) -> bool:
+        """Take in what both clocks say; tell whether the wall clock has stepped, forward or backward."""
+        offset = wall - now
+        if self._offset is not None and abs(offset - self._offset) <= STEP_SECONDS:
+            return False
+        first = self._offset is None
+        self._offset = offset
+        self.steps += not first
+        return not first
