@@ -100,15 +100,15 @@ class Bound(Model, frozen=True, kw_only=True):
 class Watched(Model, frozen=True, kw_only=True):
     """What the operator saw when it first heard of an interruption: evidence that was there before is not evidence."""
 
-    interruption: int = 0
+    interruption: Annotated[int, described("Number of the interruption that this is about; 0: none yet.")] = 0
     tainted: Annotated[bool, described("The partner's node was out of service then already.")] = False
 
 
 class Grant(Model, frozen=True, kw_only=True):
     """The operator's part of a server's entry."""
 
-    holder: Annotated[str, Meta(max_length=128), described("Incarnation that may serve; empty: none.")] = ""
-    node: Annotated[str, Meta(max_length=63), described("Node of the holder.")] = ""
+    holder: Annotated[str, Meta(max_length=128), described("Incarnation that may serve; empty: none.", default="")] = ""
+    node: Annotated[str, Meta(max_length=63), described("Node of the holder; empty: none.", default="")] = ""
     epoch: Annotated[int, described("Epoch of this grant.")] = 0
     start: Annotated[Start, described("How the holder begins.")] = Start.RESUME
     duration: Annotated[Duration, described("Longest service after a renewal.")] = "4m"
@@ -122,10 +122,12 @@ class InForce(Model, frozen=True, kw_only=True):
     """What the holder confirmed and goes by: this counts, not what the grant says meanwhile."""
 
     epoch: Annotated[int, described("Epoch of the grant that it serves under; 0: none.")] = 0
-    duration: Duration = "0s"
-    promise: Duration = "0s"
-    max_promise: Duration = "0s"
-    isolation: Isolation = Isolation.FENCE
+    duration: Annotated[Duration, described("It answers for no longer than this after a renewal.")] = "0s"
+    promise: Annotated[Duration, described("It asks its partner for promises of this length in good times.")] = "0s"
+    max_promise: Annotated[Duration, described("The same while the API is out of reach.")] = "0s"
+    isolation: Annotated[Isolation, described("Fence: it stops when nothing permits it to go on. Serve: never.")] = (
+        Isolation.FENCE
+    )
     kernel_fence: Annotated[bool, described("The kernel's part of the fence was proven at this start.")] = False
 
 
@@ -133,7 +135,7 @@ class Report(Model, frozen=True, kw_only=True):
     """The server as its sidecar saw it when it last wrote."""
 
     state: Annotated[str, described("Failover state; Unknown: the daemon does not run or gives no answer.")] = "Unknown"
-    partner_state: str = "Unknown"
+    partner_state: Annotated[str, described("Its partner's failover state as it knows it.")] = "Unknown"
     since: Annotated[int, described("Start time of state, seconds since the epoch, by the daemon's clock.")] = 0
     serving: Annotated[bool, described("It answers dynamic clients.")] = False
     mclt: Annotated[Duration, described("MCLT in force.")] = "0s"
@@ -141,33 +143,39 @@ class Report(Model, frozen=True, kw_only=True):
     interrupted_millis: Annotated[int, described("Its age when this was sent, by the node's boot clock.")] = 0
     promising: Annotated[bool, described("A promise to the partner not to enter partner-down may still run.")] = False
     promise_seconds: Annotated[int, described("For how long at most, when this was sent.")] = 0
-    config: Annotated[str, Meta(max_length=64), described("Revision of the configuration that runs.")] = ""
+    config: Annotated[
+        str, Meta(max_length=64), described("Revision of the configuration that runs; empty: none.", default="")
+    ] = ""
 
 
 class Lineage(Model, frozen=True, kw_only=True):
     """Identity of the lease database as last confirmed."""
 
-    id: Annotated[str, Meta(max_length=64)] = ""
+    id: Annotated[
+        str, Meta(max_length=64), described("Random id kept beside the leases; empty: none confirmed.", default="")
+    ] = ""
     counter: Annotated[int, described("Raised with each confirmed write, on the disk first.")] = 0
     newest: Annotated[int, described("Latest transaction in the lease database, seconds since the epoch.")] = 0
-    address: Annotated[str, Meta(max_length=15), described("Of that transaction.")] = ""
+    address: Annotated[str, Meta(max_length=15), described("Address that it is about.", default="")] = ""
     confirmed: Annotated[Time, described("When this was written.")] = ""
 
 
 class Database(Model, frozen=True, kw_only=True):
     """The lease database as the asking sidecar found it."""
 
-    verdict: DatabaseVerdict = DatabaseVerdict.UNKNOWN
+    verdict: Annotated[DatabaseVerdict, described("What it is, compared with the lineage as last confirmed.")] = (
+        DatabaseVerdict.UNKNOWN
+    )
     state: Annotated[str, described("Failover state that the database records.")] = "Unknown"
     held: Annotated[int, described("Leases in it that still run.")] = 0
-    message: Annotated[str, Meta(max_length=512)] = ""
+    message: Annotated[str, Meta(max_length=512), described("Why, for people.", default="")] = ""
 
 
 class Asks(Model, frozen=True, kw_only=True):
     """The server does not run and asks for a grant."""
 
-    incarnation: Annotated[str, Meta(max_length=128)]
-    reason: Annotated[str, Meta(max_length=64), described("Why it needs one.")] = ""
+    incarnation: Annotated[str, Meta(max_length=128), described("Who asks; the same as incarnation beside it.")]
+    reason: Annotated[str, Meta(max_length=64), described("Why it needs one.", default="")] = ""
     stopped: Annotated[bool, described("Its guard finds no daemon of ours on the node: proof of stop.")] = False
     ready: Annotated[bool, described("It could start at once: network and configuration are there.")] = False
     waiting_millis: Annotated[int, described("For how long it was ready when this was sent, by its boot clock.")] = 0
@@ -176,16 +184,18 @@ class Asks(Model, frozen=True, kw_only=True):
 class Answered(Model, frozen=True, kw_only=True):
     """What became of the last order."""
 
-    epoch: int = 0
-    result: Answer = Answer.UNKNOWN
-    reason: Annotated[str, Meta(max_length=64)] = ""
+    epoch: Annotated[int, described("Epoch of the order that this answers; 0: none.")] = 0
+    result: Annotated[Answer, described("Executed, Refused, or Unknown, which counts as executed.")] = Answer.UNKNOWN
+    reason: Annotated[str, Meta(max_length=64), described("Why, in one word.", default="")] = ""
 
 
 class Own(Model, frozen=True, kw_only=True):
     """The server's own part, written by its sidecar, in one patch each time."""
 
-    incarnation: Annotated[str, Meta(max_length=128), described("Who wrote this: pod UID/token.")] = ""
-    node: Annotated[str, Meta(max_length=63)] = ""
+    incarnation: Annotated[
+        str, Meta(max_length=128), described("Who wrote this, POD-UID/TOKEN; empty: nobody yet.", default="")
+    ] = ""
+    node: Annotated[str, Meta(max_length=63), described("Node on which it runs.", default="")] = ""
     renewal: Annotated[int, described("Number of this write by this incarnation.")] = 0
     epoch: Annotated[int, described("Highest epoch that it ever saw, also on its disk.")] = 0
     in_force: InForce = InForce()
@@ -257,7 +267,9 @@ class ServingLeaseSpec(Model, frozen=True, kw_only=True, omit_defaults=False):
     epoch: Annotated[int, described("Raised by every grant and every revocation.")] = 0
     phase: Annotated[Phase, described("How the two stand to each other.")] = Phase.BOTH
     survivor: Annotated[
-        str, Meta(extra_json_schema={"enum": ["", "primary", "secondary"]}), described("Who serves alone.")
+        str,
+        Meta(extra_json_schema={"enum": ["", "primary", "secondary"]}),
+        described("Who serves alone; empty: nobody.", default=""),
     ] = ""
     order: Annotated[Order, described("The last order; unset: none since both were normal.")] | UnsetType = UNSET
     established: Annotated[bool, described("Both have been normal together, once.")] = False
