@@ -31,6 +31,39 @@ class FailoverStatus(Struct, frozen=True, kw_only=True):
     unacked_updates: int
 
 
+class Recorded(Struct, frozen=True, kw_only=True):
+    """What a lease database says of a server that does not run. Times in seconds since the epoch, by its wall clock.
+
+    Attributes:
+        exists: Whether there is one; everything else is empty where there is none.
+        local: The last state that the server recorded of itself; ``UNKNOWN`` if it recorded none.
+        partner: The same of its partner.
+        since: When ``local`` began; 0 where the database does not say, as after an edit: it begins with the start.
+        newest: The latest start or last transaction of a client among the addresses' present records; 0 for none.
+        newest_address: The address that ``newest`` belongs to, empty for none.
+        held: Addresses whose lease runs now.
+        held_until: When the last of those ends; 2147483647 for one that never does, 0 for none.
+        transitions: How many records of failover states there are.
+    """
+
+    exists: bool
+    local: FailoverState
+    partner: FailoverState
+    since: int
+    newest: int
+    newest_address: str
+    held: int
+    held_until: int
+    transitions: int
+
+
+class Watermark(Struct, frozen=True, kw_only=True):
+    """How far a lease database reaches: ``newest`` and ``newest_address`` as in ``Recorded``."""
+
+    newest: int = 0
+    newest_address: str = ""
+
+
 class ControlError(Exception):
     """The server's control interface did not answer, or answered an error; the message says which."""
 
@@ -45,6 +78,16 @@ class Control(Protocol):
             ControlError: No answer within the deadline, a refused key, or no such relationship.
         """
 
+    def enter_partner_down(self) -> FailoverStatus:
+        """Have a server in its startup, whose lease database was prepared for partner-down, enter it now.
+
+        Written once and only in startup; a server that is in partner-down already is left alone. The status that is
+        read back is returned; that its ``since`` is not before the start is for the caller to see.
+
+        Raises:
+            ControlError: The server is in any other state (nothing was written), or did not take it.
+        """
+
     def close(self) -> None:
         """Drop the connection; the next call makes a new one."""
 
@@ -56,6 +99,17 @@ class LeaseCounter(Protocol):
         """Read what is new in the database (I/O) and return the addresses of each pool by binding state.
 
         Addresses of a pool that the database does not mention count as ``free``.
+        """
+
+    @property
+    def watermark(self) -> Watermark:
+        """How far the database reached at the last count. It may fall when the server rewrites its database."""
+
+    @property
+    def transitions(self) -> int:
+        """How often a server's own state was seen to be recorded anew; never falls, and only differences tell.
+
+        Two counts that agree had no interruption between them, whatever the state was when somebody looked.
         """
 
 
@@ -106,6 +160,13 @@ class Engine(Protocol):
 
     def lease_counter(self, lease_file: Path) -> LeaseCounter:
         """Return a counter for a lease database."""
+
+    def recorded(self, lease_file: Path) -> Recorded:
+        """Return what a lease database says (I/O), read with the server stopped.
+
+        Raises:
+            OSError: It cannot be read. One that does not exist is a value.
+        """
 
     def version(self) -> str:
         """Return the installed server's version (runs a program).

@@ -61,14 +61,35 @@ class OmapiSession:
             ControlError: No answer in time, a lost connection, or an answer that is none. The session is dead then.
         """
         with self._dead_after_error():
-            message = OmapiMessage.open(kind.encode())
-            message.update_object({b"name": name.encode()})
-            answer = self._exchange(message)
-            if answer.opcode == OMAPI_OP_UPDATE:
-                return {key.decode("ascii"): value for key, value in answer.obj}
-            if _status(answer)[0] == _NOT_FOUND:
-                return None
-            raise OmapiError("looking up {} {!r}: error {} {}".format(kind, name, *_status(answer)))
+            answer = self._open(kind, name)
+            return None if answer is None else {key.decode("ascii"): value for key, value in answer.obj}
+
+    def update(self, kind: str, name: str, attributes: Mapping[str, bytes]) -> None:
+        """Set attributes of the object of a kind that has a name. What the server makes of them is to be read back.
+
+        Raises:
+            ControlError: There is no such object, the server refuses, no answer in time, a lost connection, or an
+                answer that is none. The session is dead then.
+        """
+        with self._dead_after_error():
+            found = self._open(kind, name)
+            if found is None:
+                raise OmapiError(f"updating {kind} {name!r}: there is none")
+            message = OmapiMessage.update(found.handle)
+            message.update_object({key.encode("ascii"): value for key, value in attributes.items()})
+            number, text = _status(self._exchange(message))
+            if number != 0:
+                raise OmapiError(f"updating {kind} {name!r}: error {number} {text}")
+
+    def _open(self, kind: str, name: str) -> OmapiMessage | None:
+        message = OmapiMessage.open(kind.encode())
+        message.update_object({b"name": name.encode()})
+        answer = self._exchange(message)
+        if answer.opcode == OMAPI_OP_UPDATE:
+            return answer
+        if _status(answer)[0] == _NOT_FOUND:
+            return None
+        raise OmapiError("looking up {} {!r}: error {} {}".format(kind, name, *_status(answer)))
 
     def close(self) -> None:
         """Drop the connection."""

@@ -25,6 +25,7 @@ class Dhcpd:
     def __init__(self, answers: list[Mapping[str, bytes] | ControlError | None]) -> None:
         self.answers = answers
         self.asked: list[tuple[str, str]] = []
+        self.written: list[tuple[str, str, Mapping[str, bytes]]] = []
         self.open = 0
         self.connections = 0
 
@@ -41,6 +42,10 @@ class Dhcpd:
         if isinstance(answer, ControlError):
             raise answer
         return answer
+
+    def update(self, kind: str, name: str, attributes: Mapping[str, bytes]) -> None:
+        """Note what is written."""
+        self.written.append((kind, name, dict(attributes)))
 
     def close(self) -> None:
         """End the session."""
@@ -100,3 +105,34 @@ def test_a_missing_attribute_is_an_error(missing: str) -> None:
 
 def test_closing_what_was_never_opened_is_harmless() -> None:
     IscControl(Dhcpd([]).connect, "lan").close()
+
+
+def in_state(number: int) -> Mapping[str, bytes]:
+    return ATTRIBUTES | {"local-state": number.to_bytes(4, "big")}
+
+
+def test_partner_down_ends_a_startup_once_and_is_read_back() -> None:
+    dhcpd = Dhcpd([in_state(1), in_state(4)])
+    assert IscControl(dhcpd.connect, "lan").enter_partner_down().local is FailoverState.PARTNER_DOWN
+    assert dhcpd.written == [("failover-state", "lan", {"local-state": b"\0\0\0\4"})]
+
+
+def test_partner_down_is_not_begun_anew() -> None:
+    dhcpd = Dhcpd([in_state(4)])
+    assert IscControl(dhcpd.connect, "lan").enter_partner_down().local is FailoverState.PARTNER_DOWN
+    assert dhcpd.written == []
+
+
+@pytest.mark.parametrize("number", [0, 2, 3, 5, 6, 7, 8, 9, 10, 11, 99, 254])
+def test_partner_down_is_entered_from_startup_only(number: int) -> None:
+    dhcpd = Dhcpd([in_state(number)])
+    with pytest.raises(ControlError, match="entered from Startup only"):
+        IscControl(dhcpd.connect, "lan").enter_partner_down()
+    assert dhcpd.written == []
+
+
+def test_partner_down_that_was_not_taken_is_an_error() -> None:
+    dhcpd = Dhcpd([in_state(1), in_state(1)])
+    with pytest.raises(ControlError, match="was told to enter partner-down, and is in Startup"):
+        IscControl(dhcpd.connect, "lan").enter_partner_down()
+    assert len(dhcpd.written) == 1

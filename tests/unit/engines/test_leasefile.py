@@ -14,8 +14,8 @@ from twinlease.engines.isc.leasefile import (
     put_before,
     strip_reservations,
     without_reservations,
-    without_torn_end,
 )
+from twinlease.engines.isc.records import without_torn_end
 from twinlease.engines.process import EditError
 
 LEASE = lease("10.0.0.1", "active")

@@ -49,8 +49,8 @@ def test_the_first_start_makes_the_file(tmp_path: Path) -> None:
 def test_an_unknown_edit_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "dhcpd.leases"
     path.write_bytes(DELETED)
-    with pytest.raises(EditError, match="unknown edit 'empty'"):
-        IscProcess().prepare(path, ["strip-reservations", "empty"], {})
+    with pytest.raises(EditError, match="unknown edit 'polish'"):
+        IscProcess().prepare(path, ["strip-reservations", "polish"], {})
     assert path.read_bytes() == DELETED
 
 

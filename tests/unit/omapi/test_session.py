@@ -141,6 +141,39 @@ def test_nothing_found_is_no_error() -> None:
         session.close()
 
 
+def test_an_update_goes_to_the_object_that_was_found() -> None:
+    written = []
+
+    def answer(question: OmapiMessage) -> OmapiMessage:
+        if question.opcode != OMAPI_OP_UPDATE:
+            return OmapiMessage(opcode=OMAPI_OP_UPDATE, handle=3, obj=OBJECT)
+        written.append((question.handle, question.obj))
+        return status(0, b"")
+
+    with playing(answering(answer)) as port:
+        session = open_session(port)
+        session.update("failover-state", "lan", {"local-state": b"\0\0\0\4"})
+        session.close()
+    assert written == [(3, [(b"local-state", b"\0\0\0\4")])]
+
+
+def test_an_update_of_nothing_and_a_refused_one_are_errors() -> None:
+    with playing(answering(lambda _: status(23, b"not found"))) as port:
+        session = open_session(port)
+        with pytest.raises(ControlError, match="updating failover-state 'lan': there is none"):
+            session.update("failover-state", "lan", {})
+
+    def refuse(question: OmapiMessage) -> OmapiMessage:
+        if question.opcode != OMAPI_OP_UPDATE:
+            return OmapiMessage(opcode=OMAPI_OP_UPDATE, handle=3, obj=OBJECT)
+        return status(18, b"can't update object")
+
+    with playing(answering(refuse)) as port:
+        session = open_session(port)
+        with pytest.raises(ControlError, match="error 18 can't update object"):
+            session.update("failover-state", "lan", {})
+
+
 def test_any_other_status_is_an_error_and_the_end() -> None:
     with playing(answering(lambda _: status(24, b"bad statement"))) as port:
         session = open_session(port)

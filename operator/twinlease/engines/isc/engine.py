@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from twinlease.engines.isc import check, render
+from twinlease.engines.isc import check, recorded, render
 from twinlease.engines.isc.control import IscControl, Session
 from twinlease.engines.isc.usage import IscLeaseCounter
-from twinlease.engines.protocol import CheckResult
+from twinlease.engines.protocol import CheckResult, Recorded
 from twinlease.model.service import Service
 from twinlease.model.states import Role
 
@@ -64,6 +64,14 @@ class IscEngine:
     def lease_counter(self, lease_file: Path) -> IscLeaseCounter:
         """Return a counter for a lease file; nothing is opened yet."""
         return IscLeaseCounter(lease_file)
+
+    def recorded(self, lease_file: Path) -> Recorded:
+        """Return what a lease file says; to be read with dhcpd stopped.
+
+        Raises:
+            OSError: The file cannot be read. One that does not exist is a value.
+        """
+        return recorded.recorded(lease_file)
 
     def version(self) -> str:
         """Return the installed dhcpd's version.

@@ -17,13 +17,10 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
+from twinlease.engines.isc.records import RECORD, without_torn_end
 from twinlease.engines.process import EditError
 
 _STRIPPED = re.compile(rb"(?:host|group)[ \t{]")
-_RECORD = re.compile(
-    rb"(?:lease|host|group|class|subclass|failover|server-duid|authoring-byte-order|ia-na|ia-ta|ia-pd|shared-network"
-    rb"|subnet|billing)\b"
-)
 _TEMPORARY_SUFFIX = ".new"
 _CHUNK = 256 * 1024
 
@@ -36,7 +33,7 @@ def without_reservations(lines: Iterable[bytes]) -> Iterator[bytes]:
     """
     stripping = False
     for line in lines:
-        if stripping and not _RECORD.match(line):
+        if stripping and not RECORD.match(line):
             stripping = line.rstrip() != b"}"
         elif _STRIPPED.match(line):
             stripping = not line.rstrip().endswith(b"}")
@@ -66,7 +63,7 @@ def create_if_missing(lease_file: Path) -> bool:
         raise EditError(f"{lease_file} cannot be looked at: {error.strerror}") from error
     try:
         os.close(os.open(lease_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        _sync_directory(lease_file.parent)
+        sync_directory(lease_file.parent)
     except OSError as error:
         raise EditError(f"{lease_file} cannot be made: {error.strerror}") from error
     return True
@@ -85,30 +82,10 @@ def strip_reservations(lease_file: Path) -> bool:
             if not has_reservations(old):
                 return False
             old.seek(0)
-            _replace(lease_file, old, without_reservations(old))
+            replace(lease_file, old, without_reservations(old))
     except OSError as error:
         raise EditError(f"{lease_file} cannot be edited: {error.strerror}") from error
     return True
-
-
-def without_torn_end(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the lines of a lease file without a last record that a crash cut short.
-
-    Nothing is lost with it: dhcpd answers a client only when the whole record is on the disk. Left in, it would swallow
-    the first record of whatever is appended.
-    """
-    record: list[bytes] = []
-    for line in lines:
-        if _RECORD.match(line):
-            yield from record
-            record = []
-        record.append(line)
-    # Of a line without its end only the brace that closes a record is certain: an octet of a client's may be one too.
-    if record and not record[-1].endswith(b"\n") and record[-1] != b"}":
-        record.pop()
-    opened = bool(record) and record[0].rstrip().endswith(b"{") and _RECORD.match(record[0]) is not None
-    if not opened or any(line.rstrip() == b"}" or line.rstrip().endswith(b";}") for line in record):
-        yield from record
 
 
 def copy(lease_file: Path, target: Path) -> bool:
@@ -119,7 +96,7 @@ def copy(lease_file: Path, target: Path) -> bool:
     """
     try:
         with lease_file.open("rb") as old:
-            _replace(target, old, _chunks(old))
+            replace(target, old, _chunks(old))
     except FileNotFoundError:
         if lease_file.parent.is_dir():
             return False
@@ -140,7 +117,7 @@ def put_before(lease_file: Path, earlier: Path) -> None:
     try:
         create_if_missing(lease_file)
         with lease_file.open("rb") as present, earlier.open("rb") as first:
-            _replace(lease_file, present, chain(without_torn_end(first), (b"\n",), _chunks(present)))
+            replace(lease_file, present, chain(without_torn_end(first), (b"\n",), _chunks(present)))
     except OSError as error:
         raise EditError(f"{lease_file} cannot be restored from {earlier.name}: {error.strerror}") from error
 
@@ -150,7 +127,12 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
         yield chunk
 
 
-def _replace(path: Path, old: BinaryIO, lines: Iterable[bytes]) -> None:
+def replace(path: Path, old: BinaryIO, lines: Iterable[bytes]) -> None:
+    """Put new content in a file's place, with the mode of an old one: durably, and all or nothing.
+
+    Raises:
+        OSError: It was not replaced, or the directory not synchronised; what was there before may still be in place.
+    """
     temporary = path.with_name(path.name + _TEMPORARY_SUFFIX)
     temporary.unlink(missing_ok=True)  # of a crash
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -164,10 +146,15 @@ def _replace(path: Path, old: BinaryIO, lines: Iterable[bytes]) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable.
+
+    Raises:
+        OSError: They may not be.
+    """
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,30 +1,21 @@
-"""How many addresses are in which binding state, from dhcpd's lease file, read as it grows.
+"""How many addresses are in which binding state, and how far the leases reach, from dhcpd's lease file as it grows.
 
 dhcpd appends a record whenever a lease changes, and now and then renames a rewritten file into place. So a call reads
 what was appended since the last one, or all of it when the file is another one, and nothing when it is as it was.
 """
 
 import os
-import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from socket import inet_aton
 from typing import BinaryIO
 
-from twinlease.engines.protocol import BindingCounts
+from twinlease.engines.isc import records
+from twinlease.engines.protocol import BindingCounts, Watermark
 from twinlease.model.service import AddressRange
 
-_CHUNK_BYTES = 1 << 20
 _COUNTED = ("active", "free", "backup", "abandoned", "other")
-# A whole record: its lines are indented, and its end is not. "next binding state" does not start like the state itself.
-_LEASE = re.compile(
-    rb"^lease (\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}) \{\n"
-    rb"(?:[ \t].*\n)*?  binding state ([a-z]+);\n"
-    rb"(?:[ \t].*\n)*?\}\n",
-    re.MULTILINE,
-)
-_RECORD_END = b"\n}\n"
 
 
 class IscLeaseCounter:
@@ -35,6 +26,9 @@ class IscLeaseCounter:
         self._file: BinaryIO | None = None
         self._offset = 0
         self._states: dict[int, str] = {}
+        self._reach = _Reach()
+        self._mine: tuple[str, bytes] | None = None
+        self._transitions = 0
         self._tally = _Tally({})
 
     def count(self, pools: Mapping[str, Iterable[AddressRange]]) -> BindingCounts:
@@ -51,6 +45,16 @@ class IscLeaseCounter:
                 self._tally.move(address, None, state)
         self._read_new()
         return {name: dict(counts) for name, counts in self._tally.counts.items()}
+
+    @property
+    def watermark(self) -> Watermark:
+        """How far the file reached at the last count: the latest ``starts`` or ``cltt`` of the present records."""
+        return self._reach.watermark()
+
+    @property
+    def transitions(self) -> int:
+        """How often dhcpd recorded another state of its own, or the same of a later time; only differences tell."""
+        return self._transitions
 
     def close(self) -> None:
         """Let go of the file; the next count reads it from its beginning."""
@@ -73,6 +77,7 @@ class IscLeaseCounter:
         self.close()
         self._offset = 0
         self._states = {}
+        self._reach = _Reach()
         if now is not None:
             self._file = self._path.open("rb", buffering=0)
         return True
@@ -81,27 +86,58 @@ class IscLeaseCounter:
         if self._file is None or os.fstat(self._file.fileno()).st_size == self._offset:
             return
         self._file.seek(self._offset)
-        pending = b""
-        while chunk := self._file.read(_CHUNK_BYTES):
-            pending += chunk
-            end = pending.rfind(_RECORD_END) + len(_RECORD_END)
-            if end >= len(_RECORD_END):
-                self._take(pending[:end])
-                self._offset += end
-                pending = pending[end:]
+        for block in records.blocks(self._file):
+            self._take(block)
+            self._offset += len(block)
 
-    def _take(self, records: bytes) -> None:
-        for match in _LEASE.finditer(records):
+    def _take(self, block: bytes) -> None:
+        for lease in records.leases(block):
+            state = lease.state
+            if not lease.whole or not state:
+                continue
             try:
-                address = int.from_bytes(inet_aton(match[1].decode("ascii")), "big")
+                address = int.from_bytes(inet_aton(lease.address.decode("ascii")), "big")
             except OSError:
                 continue  # an octet above 255: damage, not a lease
-            state = match[2].decode("ascii")
+            self._reach.note(lease.address, lease.seen)
             state = state if state in _COUNTED else "other"
             before = self._states.get(address)
             if before != state:
                 self._states[address] = state
                 self._tally.move(address, before, state)
+        for change in records.changes(block):
+            mine = (change.my_state, change.my_since)
+            # A rewritten file repeats the last one, which is no news.
+            if mine != self._mine:
+                self._transitions += 1
+            self._mine = mine
+
+
+class _Reach:
+    """The latest time among the last records of all addresses, kept up to date record by record."""
+
+    def __init__(self) -> None:
+        self._times: dict[bytes, bytes] = {}
+        self._newest: tuple[bytes, bytes] | None = (b"", b"")
+
+    def note(self, address: bytes, seen: bytes) -> None:
+        """Take a record in."""
+        self._times[address] = seen
+        if self._newest is None:
+            return
+        if seen >= self._newest[1]:
+            self._newest = address, seen
+        elif address == self._newest[0]:
+            self._newest = None  # it fell: another is the latest now
+
+    def watermark(self) -> Watermark:
+        """Return it."""
+        if self._newest is None:
+            self._newest = max(self._times.items(), key=lambda item: item[1])
+        address, seen = self._newest
+        if not seen:
+            return Watermark()
+        return Watermark(newest=records.seconds(seen), newest_address=address.decode("ascii"))
 
 
 class _Tally:

@@ -1,0 +1,208 @@
+"""The named edits of dhcpd's lease file that decide how a server comes back. Standard library only: the guard runs it.
+
+* ``recover``: the server asks its partner for everything it knows before it serves anybody. Source: measured.
+* ``empty``: the same, from nothing; the old file is set aside.
+* ``survive``: the server goes on alone, in partner-down, and gives nobody what the partner may have promised.
+
+Why ``survive`` is more than a state: dhcpd in partner-down frees a lease at the end that *it* knows, at the earliest
+``mclt`` after it began. What the partner promised unseen, up to its own end, ends later, and nothing in this file
+bounds it: only "the partner's end plus the longest lease" does. So every lease of which the partner may have promised
+something is extended to there. Free and backup addresses need no extension: this server gives away the partner's only
+``mclt`` after partner-down began, when all that the partner may have given of them unseen, ``mclt`` at most, is over.
+Source: measured, a duplicate without and none with the extension.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from twinlease.engines.isc import leasefile, records
+from twinlease.engines.process import EditError
+
+STRIP_RESERVATIONS = "strip-reservations"
+RECOVER = "recover"
+EMPTY = "empty"
+SURVIVE = "survive"
+
+SET_ASIDE_SUFFIX = ".set-aside"
+"""What ``empty`` appends to the name of the file that it puts aside; one generation is kept."""
+
+RELATIONSHIP = "relationship"
+"""Parameter: the name of the failover relationship, as the configuration has it."""
+HOLD = "hold"
+"""Parameter: seconds, the longest lease that the partner may have given to anybody."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}", re.ASCII)
+
+_PROMISED = frozenset({"active", "expired", "released", "reset"})
+# A record that names no state is active or expired to dhcpd, by its end. Source: confpars.c, parse_lease_declaration.
+_UNSAID = ""
+# Statements of a lease that may be repeated as they are: whole lines, quotes closed, and no braces but inside of them.
+_STATEMENT = re.compile(
+    rb"[ \t]+(?:starts|tstp|tsfp|cltt|hardware|uid|client-hostname|set|option|vendor-class-identifier|bootp"
+    rb"|reserved|dynamic-bootp)\b"
+    rb'(?:[^"\x00-\x1f\x7f{}]|"(?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])*")*;\n'
+)
+
+
+class _Parameters(NamedTuple):
+    """Values of the parameters, validated; those not given are empty and 0."""
+
+    relationship: str
+    hold: int
+
+
+def mode(edits: Sequence[str]) -> str:
+    """Return which of the edits decides how the server comes back, empty if none does.
+
+    Raises:
+        EditError: An unknown edit, or more than one of these.
+    """
+    modes = []
+    for edit in edits:
+        if edit not in {STRIP_RESERVATIONS, *_EDITS}:
+            raise EditError(f"unknown edit {edit!r}")
+        if edit in _EDITS and edit not in modes:
+            modes.append(edit)
+    if len(modes) > 1:
+        raise EditError(f"a server comes back in one way only, not as {' and as '.join(modes)}")
+    return modes[0] if modes else ""
+
+
+def edit(name: str, parameters: Mapping[str, str | int]) -> Callable[[Path], str]:
+    """Return one of the edits, its parameters checked: applied to a lease file that exists, it says what it did.
+
+    It is atomic and durable, and doing it twice does no harm.
+
+    Raises:
+        EditError: A parameter that is missing, unknown or out of its bounds. The edit itself raises it too, where the
+            file cannot be read or replaced; it is unchanged then.
+    """
+    apply, needed = _EDITS[name]
+    for known in parameters:
+        if known not in {RELATIONSHIP, HOLD}:
+            raise EditError(f"unknown parameter {known!r}")
+    for wanted in needed:
+        if wanted not in parameters:
+            raise EditError(f"the edit {name} needs the parameter {wanted!r}")
+    checked = _Parameters(_relationship(parameters), _hold(parameters))
+
+    def run(lease_file: Path) -> str:
+        try:
+            return apply(lease_file, checked)
+        except OSError as error:
+            raise EditError(f"{lease_file} cannot be edited: {error.strerror or error}") from error
+
+    return run
+
+
+def _relationship(parameters: Mapping[str, str | int]) -> str:
+    value = parameters.get(RELATIONSHIP, "")
+    if RELATIONSHIP in parameters and not (isinstance(value, str) and _NAME.fullmatch(value)):
+        raise EditError(
+            f"{RELATIONSHIP} {value!r} is no name of a failover relationship: letters, digits, '.', '_', '-'"
+        )
+    return str(value)
+
+
+def _hold(parameters: Mapping[str, str | int]) -> int:
+    value = parameters.get(HOLD, 0)
+    if HOLD in parameters and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise EditError(f"{HOLD} {value!r} is no length of a lease: whole seconds, at least 1")
+    return int(value)
+
+
+def _recover(lease_file: Path, parameters: _Parameters) -> str:
+    stanza = _stanza(parameters.relationship, "recover", "unknown-state")
+    with lease_file.open("rb") as old:
+        leasefile.replace(lease_file, old, _appended(records.content(old), [stanza]))
+    return "recovers: asks the partner for all it knows before it serves"
+
+
+def _empty(lease_file: Path, _: _Parameters) -> str:
+    if lease_file.stat().st_size == 0:  # also after a crash between the two steps
+        return "the lease database is empty already"
+    aside = lease_file.with_name(lease_file.name + SET_ASIDE_SUFFIX)
+    lease_file.replace(aside)
+    leasefile.create_if_missing(lease_file)
+    return f"set the lease database aside as {aside.name} and made an empty one"
+
+
+def _survive(lease_file: Path, parameters: _Parameters) -> str:
+    end = int(time.time()) + 1 + parameters.hold + 1  # the time is cut to whole seconds, so one more
+    if end >= records.LATEST:
+        raise EditError(f"{HOLD} {parameters.hold} reaches beyond the last second that dhcpd knows")
+    stanza = _stanza(parameters.relationship, "partner-down", "communications-interrupted")
+    extended = 0
+
+    def lines(old: BinaryIO) -> Iterator[bytes]:
+        nonlocal extended
+        promised: dict[bytes, records.Lease] = {}
+
+        def noting() -> Iterator[bytes]:
+            for block in records.content(old):
+                _note(promised, block)
+                yield block
+
+        yield from _appended(noting(), ())
+        for lease in promised.values():
+            extended += 1
+            yield _extension(lease, records.text(end))
+        yield stanza
+
+    with lease_file.open("rb") as old:
+        leasefile.replace(lease_file, old, lines(old))
+    return f"survives alone: {extended} leases that the partner may have promised are kept for {parameters.hold + 1} s"
+
+
+def _note(promised: dict[bytes, records.Lease], block: bytes) -> None:
+    """Remember the last record of each address of which the partner may have promised something.
+
+    A record that is damaged, which dhcpd may take for this or that, frees nothing.
+    """
+    for lease in records.leases(block):
+        if not lease.whole:
+            promised.setdefault(lease.address, lease)
+        elif lease.state in _PROMISED or lease.state == _UNSAID:
+            promised[lease.address] = lease
+        else:
+            promised.pop(lease.address, None)
+
+
+def _extension(lease: records.Lease, end: bytes) -> bytes:
+    """Return a record that keeps a lease with its client until an instant, or longer if it is longer already."""
+    kept = [line for line in lease.body.splitlines(keepends=True) if _STATEMENT.fullmatch(line)]
+    ends = b"  ends " + records.statement(max(lease.ends, end)) + b";\n"
+    states = b"  binding state active;\n  next binding state expired;\n"
+    # dhcpd writes starts, ends, the other times, the states, and then the client.
+    times = [line for line in kept if line.split()[0] in {b"starts", b"tstp", b"tsfp", b"cltt"}]
+    client = [line for line in kept if line not in times]
+    starts = [line for line in times if line.split()[0] == b"starts"]
+    others = [line for line in times if line not in starts]
+    return b"".join([b"lease ", lease.address, b" {\n", *starts, ends, *others, states, *client, b"}\n"])
+
+
+def _stanza(relationship: str, mine: str, partner: str) -> bytes:
+    """Return a record of the failover states without dates: they begin with the server's start. Source: measured."""
+    text = f'failover peer "{relationship}" state {{\n  my state {mine};\n  partner state {partner};\n}}\n'
+    return text.encode("ascii")
+
+
+def _appended(content: Iterator[bytes], more: Sequence[bytes]) -> Iterator[bytes]:
+    """Yield a lease file's content, a newline where its last one is missing, and what is to follow."""
+    last = b"\n"
+    for block in content:
+        last = block
+        yield block
+    if not last.endswith(b"\n"):
+        yield b"\n"
+    yield from more
+
+
+_EDITS: Mapping[str, tuple[Callable[[Path, _Parameters], str], tuple[str, ...]]] = {
+    RECOVER: (_recover, (RELATIONSHIP,)),
+    EMPTY: (_empty, ()),
+    SURVIVE: (_survive, (RELATIONSHIP, HOLD)),
+}

@@ -1,0 +1,233 @@
+"""The edits that decide how a server comes back: nothing that the partner may have promised is given up."""
+
+import calendar
+import os
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.engines.records import DELETED, FAILOVER, HEADER, SUBCLASS, lease
+from twinlease.engines.isc import records
+from twinlease.engines.isc.process import IscProcess
+from twinlease.engines.process import EditError
+
+HOLD = 3600
+SURVIVE = {"relationship": "lan", "hold": HOLD}
+RECOVER: dict[str, str | int] = {"relationship": "lan"}
+STATES = ["active", "free", "backup", "abandoned", "expired", "released", "reset"]
+PROMISED = {"active", "expired", "released", "reset"}
+STANZA = b'failover peer "lan" state {\n  my state partner-down;\n  partner state communications-interrupted;\n}\n'
+
+
+def edited(path: Path, edit: str, parameters: dict[str, str | int]) -> bytes:
+    assert IscProcess().prepare(path, [edit], parameters).changed
+    return path.read_bytes()
+
+
+def last_records(data: bytes) -> dict[str, str]:
+    """Read a file as dhcpd would: the last record of an address counts."""
+    found = re.findall(r"^lease (\S+) \{\n((?:  .*\n)*)\}\n", data.decode("latin-1"), re.MULTILINE)
+    return dict(found)
+
+
+def state(record: str) -> str:
+    found = re.search(r"^  binding state (\w+);$", record, re.MULTILINE)
+    assert found
+    return found[1]
+
+
+def ends(record: str) -> float:
+    found = re.search(r"^  ends (.*);$", record, re.MULTILINE)
+    assert found
+    if found[1] == "never":
+        return float("inf")
+    day, _, written = found[1].partition(" ")
+    when = time.strptime(written, "%Y/%m/%d %H:%M:%S")
+    assert int(day) == (when.tm_wday + 1) % 7
+    return calendar.timegm(when)
+
+
+def until(when: str, record: bytes) -> bytes:
+    return record.replace(b"6 2026/11/21 15:30:00", when.encode())
+
+
+addresses = st.sampled_from([f"10.0.0.{n}" for n in range(6)])
+ending = st.sampled_from(["6 2026/11/21 15:30:00", "3 2037/01/01 00:00:00", "never", "epoch 4000000000; # Thu"])
+leases = st.builds(lambda a, s, e: until(e, lease(a, s)), addresses, st.sampled_from(STATES), ending)
+whole = st.lists(st.one_of(leases, st.sampled_from([HEADER, FAILOVER, DELETED, SUBCLASS, b"\n"])), max_size=12)
+torn = st.builds(lambda data, at: data[: at % len(data)], leases, st.integers(min_value=0, max_value=500))
+
+
+@settings(max_examples=200, deadline=None)
+@given(whole, torn)
+def test_what_the_partner_may_have_promised_is_kept_and_nothing_else(parts: Sequence[bytes], rest: bytes) -> None:
+    data = b"".join(parts)
+    before = last_records(data)
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "dhcpd.leases"
+        path.write_bytes(data + rest)
+        begin = time.time()
+        after = last_records(edited(path, "survive", SURVIVE))
+        if rest != b"":
+            before = last_records(data + rest + b"\n") | before if rest.endswith(b"}") else before
+        assert set(after) >= set(before)
+        for address, record in after.items():
+            if state(before.get(address, record)) not in PROMISED:
+                assert record == before[address]
+                continue
+            assert state(record) == "active"
+            assert ends(record) >= begin + HOLD + 1
+            assert "next binding state expired;" in record
+            assert "rewind" not in record
+            assert "atsfp" not in record
+            assert address not in before or _client(record) == _client(before[address])
+            if address in before and "never" in before[address]:
+                assert ends(record) == float("inf")
+        assert path.read_bytes().endswith(STANZA)
+        # Once more, as after a crash: later ends, and the same addresses.
+        again = last_records(edited(path, "survive", SURVIVE))
+        assert {a: (state(r), _client(r)) for a, r in again.items()} == {
+            a: (state(r), _client(r)) for a, r in after.items()
+        }
+        assert all(ends(again[a]) >= ends(r) for a, r in after.items() if state(r) == "active")
+
+
+def _client(record: str) -> list[str]:
+    return [line for line in record.splitlines() if line.split()[0] in {"hardware", "uid", "starts", "tstp"}]
+
+
+damage = st.one_of(
+    leases, torn, st.binary(max_size=20), st.sampled_from([b"}\n", b"\x00\x00\n", b"lease 10.0.0.1 {\n"])
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(damage.map(lambda part: part if part.endswith(b"\n") else part + b"\n")), st.sampled_from(sorted(PROMISED))
+)
+def test_damage_around_a_lease_frees_nothing(parts: list[bytes], held: str) -> None:
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "dhcpd.leases"
+        path.write_bytes(b"".join(parts) + lease("10.0.0.77", held) + b"".join(parts))
+        record = last_records(edited(path, "survive", SURVIVE))["10.0.0.77"]
+        assert (state(record), ends(record) > time.time() + HOLD) == ("active", True)
+
+
+@pytest.mark.parametrize("cut", [b"  binding state free;\n", b"  ends 6 2026/11/21 15:30:00;\n", b"  starts"])
+def test_a_damaged_record_frees_no_lease(cut: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "dhcpd.leases"
+    part = lease("10.0.0.1", "free").partition(cut)[0]
+    path.write_bytes(lease("10.0.0.1", "active") + part + lease("10.0.0.2", "free"))
+    after = last_records(edited(path, "survive", SURVIVE))
+    assert state(after["10.0.0.1"]) == "active"
+    assert "02:00:5e:00:53:01" in after["10.0.0.1"]
+    assert state(after["10.0.0.2"]) == "free"
+
+
+def test_statements_that_are_damaged_are_not_repeated(tmp_path: Path) -> None:
+    path = tmp_path / "dhcpd.leases"
+    good = b'  client-hostname "a{b}\\"c";\n  set vendor = "x;y";\n'
+    bad = b'  uid "open;\n  set x = { ;\n  option agent.circuit-id "\x00";\n  on expiry { }\n'
+    path.write_bytes(lease("10.0.0.1", "active").replace(b"}\n", good + bad + b"}\n"))
+    data = edited(path, "survive", SURVIVE)
+    appended = data[data.rindex(b"lease ") :]
+    assert good in appended
+    assert not any(line in appended for line in bad.splitlines())
+
+
+def test_recover_says_so_last(tmp_path: Path) -> None:
+    path = tmp_path / "dhcpd.leases"
+    path.write_bytes(HEADER + lease("10.0.0.1", "active") + FAILOVER + lease("10.0.0.2", "active")[:40])
+    data = edited(path, "recover", RECOVER)
+    assert data.startswith(HEADER + lease("10.0.0.1", "active") + FAILOVER + b'failover peer "lan" state {')
+    assert list(records.changes(data))[-1] == ("recover", b"", "unknown-state")
+    edited(path, "recover", RECOVER)
+    assert list(records.changes(path.read_bytes()))[-1].my_state == "recover"
+
+
+def test_emptied_and_set_aside_once(tmp_path: Path) -> None:
+    path = tmp_path / "dhcpd.leases"
+    aside = tmp_path / "dhcpd.leases.set-aside"
+    path.write_bytes(FAILOVER)
+    for _ in range(2):  # the second as after a crash: what was set aside stays
+        assert edited(path, "empty", {}) == b""
+        assert aside.read_bytes() == FAILOVER
+    path.unlink()
+    assert edited(path, "empty", {}) == b""
+    assert aside.read_bytes() == FAILOVER
+    path.write_bytes(HEADER)
+    edited(path, "empty", {})
+    assert aside.read_bytes() == HEADER
+
+
+@pytest.mark.parametrize(
+    ("edits", "parameters", "message"),
+    [
+        (["survive"], {"hold": 60}, "survive needs the parameter 'relationship'"),
+        (["survive"], {"relationship": "lan"}, "survive needs the parameter 'hold'"),
+        (["survive"], {"relationship": "lan", "hold": "60"}, "hold '60' is no length"),
+        (["survive"], {"relationship": "lan", "hold": True}, "hold True is no length"),
+        (["survive"], {"relationship": "lan", "hold": 0}, "hold 0 is no length"),
+        (["survive"], {"relationship": "lan", "hold": 1 << 31}, "beyond the last second"),
+        (["survive"], {"relationship": 'l"an', "hold": 60}, "no name of a failover relationship"),
+        (["survive"], {"relationship": 7, "hold": 60}, "no name of a failover relationship"),
+        (["recover"], {}, "recover needs the parameter 'relationship'"),
+        (["recover"], {"relationship": "lan", "colour": 1}, "unknown parameter 'colour'"),
+        (["recover", "survive"], SURVIVE, "in one way only, not as recover and as survive"),
+        (["empty", "polish"], {}, "unknown edit 'polish'"),
+    ],
+)
+def test_nothing_is_changed_on_bad_input(
+    edits: list[str], parameters: dict[str, str | int], message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "dhcpd.leases"
+    path.write_bytes(lease("10.0.0.1", "active"))
+    with pytest.raises(EditError, match=re.escape(message)):
+        IscProcess().prepare(path, edits, parameters)
+    assert path.read_bytes() == lease("10.0.0.1", "active")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["dhcpd.leases"]
+
+
+@pytest.mark.parametrize("edit", ["survive", "recover"])
+def test_a_failure_leaves_the_old_file(edit: str, tmp_path: Path) -> None:
+    path = tmp_path / "dhcpd.leases"
+    path.write_bytes(lease("10.0.0.1", "active"))
+    (tmp_path / "dhcpd.leases.new").mkdir()  # nothing can be written there
+    with pytest.raises(EditError, match="cannot be edited"):
+        IscProcess().prepare(path, [edit], SURVIVE)
+    assert path.read_bytes() == lease("10.0.0.1", "active")
+
+
+def test_killed_at_any_instant_it_leaves_the_old_or_the_new(tmp_path: Path) -> None:
+    path = tmp_path / "dhcpd.leases"
+    old = HEADER + b"".join(lease(f"10.0.{n >> 8}.{n & 255}", STATES[n % 7]) for n in range(5_000)) + FAILOVER
+    seen = set()
+    for step in range(12):
+        path.write_bytes(old)
+        child = os.fork()
+        if child == 0:
+            IscProcess().prepare(path, ["survive"], SURVIVE)
+            os._exit(0)
+        time.sleep(step * 0.02)  # the instant
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+        data = path.read_bytes()
+        seen.add(data == old)
+        assert data == old or (data.startswith(old) and data.endswith(STANZA) and len(last_records(data)) == 5_000)
+    assert seen == {True, False}
+
+
+def test_a_hundred_thousand_leases_take_about_a_second(tmp_path: Path) -> None:
+    path = tmp_path / "dhcpd.leases"
+    with path.open("wb") as file:
+        file.writelines(lease(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}", "active") for n in range(100_000))
+    begin = time.process_time()
+    edited(path, "survive", SURVIVE)
+    spent = time.process_time() - begin
+    assert spent < 4, f"{spent:.2f} s"
