@@ -172,10 +172,10 @@ class Verdict:
         found = f"{len(self.violations)} violations, {len(self.grazes)} grazes"
         extent = f"of {figures.addresses} addresses to {figures.clients} clients in {figures.seconds:.1f} s"
         unlike = f"another address than the other server's {figures.different}"
+        void = f"too late {figures.stale}, for INFORM {figures.inform_acks}"
         lines += [
             f"{found} in {figures.acks.total()} ACKs ({by_server}) {extent}",
-            f"to new clients {figures.new}, repeated by the other server {figures.both}, {unlike}, "
-            f"too late {figures.stale}, for INFORM {figures.inform_acks}",
+            f"to new clients {figures.new}, repeated by the other server {figures.both}, {unlike}, {void}",
             "messages: " + ", ".join(f"{kind} {count}" for kind, count in sorted(figures.messages.items())),
         ]
         return "\n".join(lines)
