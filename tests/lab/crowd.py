@@ -202,7 +202,7 @@ class Simulated:
         if self.state is State.RENEWING:
             unicast = now < self._t2
             limit = self._t2 if unicast else self.until
-            self.due = min(limit, now + max((limit - now) / 2, wait))
+            self.due = min(limit, now + max((limit - now) / 2, wait), self._leave)
             return [self._message(Kind.REQUEST, now, {}, unicast=unicast)]
         options = {Option.REQUESTED_ADDRESS: address_bytes(self.address)}
         if self.state is State.REQUESTING:
