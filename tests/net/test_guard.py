@@ -3,17 +3,14 @@
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from tests.lab.shell import program
 from tests.lab.waiting import until
-from tests.net.guarded import Guard, alive, connection, package_copy, start
+from tests.net.guarded import Guard, alive, as_user, confined, connection, dhcpd_of, process_of, start
 from tests.net.jig import UID, Jig
 from tests.net.services import service
 from twinlease.ipc.client import GuardUnreachable
@@ -322,80 +319,6 @@ def test_root_is_another_user_too(jig: Jig) -> None:
         with pytest.raises(GuardUnreachable):
             guard.client.status()
         assert "refused a connection of uid 0" in guard.said()
-
-
-class Confined(Guard):
-    """The guard as in its pod: PID 1, a uid of its own, file capabilities, no_new_privs."""
-
-    def answers(self) -> bool:
-        """Ask as the guard's own user."""
-        with as_user():
-            return super().answers()
-
-    def __exit__(self, *raised: object) -> None:
-        """Kill the guard itself too: what we started is only its parent, and its death signal was lost at exec."""
-        if self.process is not None and self.process.poll() is None:
-            with suppress(ValueError, OSError):  # it has no child any more
-                os.kill(process_of(self), signal.SIGKILL)
-        super().__exit__(None, None, None)
-
-
-@contextmanager
-def as_user() -> Iterator[None]:
-    """Act as the uid of server pods for the length of a block."""
-    os.setegid(UID)
-    os.seteuid(UID)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
-
-
-@contextmanager
-def confined(jig: Jig) -> Iterator[Confined]:
-    """Start a guard as the image and the pod's security context do."""
-    directory = jig.primary.directory
-    package = package_copy(directory / "package")
-    interpreter = copy_with(
-        directory / "guard-python", "/usr/bin/python3", "cap_net_raw,cap_net_bind_service,cap_net_admin=p"
-    )
-    dhcpd = copy_with(directory / "dhcpd", program("dhcpd"), "cap_net_raw,cap_net_bind_service=ep")
-    guard = Confined(directory / "pod", jig.primary.namespace)
-    for made in (directory / "pod", guard.run_dir, guard.run_dir / "candidate", guard.lease_dir):
-        os.chown(made, UID, UID)
-    os.chown(guard.run_dir / "omapi-key.conf", UID, UID)
-    guard.overrides = {"PYTHONPATH": str(package), "TWINLEASE_DHCPD": str(dhcpd)}
-    sets = ["--bounding-set=-all,+net_raw,+net_bind_service,+net_admin", "--inh-caps=-all", "--ambient-caps=-all"]
-    user = ["setpriv", "--reuid", str(UID), "--regid", str(UID), "--clear-groups", "--no-new-privs", *sets, "--"]
-    with guard:
-        guard.start("unshare", "--pid", "--fork", "--kill-child", *user, str(interpreter))
-        yield guard
-
-
-def copy_with(target: Path, source: str, sets: str) -> Path:
-    """Copy a program and give the copy file capabilities."""
-    target.write_bytes(Path(source).resolve().read_bytes())
-    target.chmod(0o755)
-    subprocess.run(["setcap", sets, str(target)], check=True)
-    return target
-
-
-def process_of(guard: Guard) -> int:
-    """Return the confined guard's process id as we see it: the child of what we started."""
-    assert guard.process is not None
-    return child_of(guard.process.pid)
-
-
-def dhcpd_of(guard: Guard) -> int:
-    """Return the process id of a confined guard's dhcpd as we see it."""
-    return child_of(process_of(guard))
-
-
-def child_of(pid: int) -> int:
-    """Return the only child of a process."""
-    (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    return int(child)
 
 
 def capabilities(pid: int) -> dict[str, int]:

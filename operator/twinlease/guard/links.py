@@ -26,13 +26,15 @@ class LinkWatch:
         return self._socket.fileno()
 
     def begin(self, device: str) -> None:
-        """Remember what a name means now; 0: nothing."""
+        """Remember what a name means now."""
         self._heard()
         self._device, self._index = device, index_of(device)
 
     def replaced(self) -> str:
         """Return what happened to the device since ``begin``, as a sentence; empty if it is the one that it was."""
         deleted = self._index in self._heard()
+        if not self._index:  # there was none: the server says so better than we do
+            return ""
         index = index_of(self._device)
         if deleted or not index:
             return f"{self._device} was deleted or renamed"

@@ -113,8 +113,8 @@ class Chain(NamedTuple):
 def new_chain(chain: Chain) -> Message:
     """Make a chain."""
     device = text(3, chain.device) if chain.device else b""  # NFTA_HOOK_DEV
-    hook = number(1, chain.hook) + number(2, chain.priority & 0xFFFFFFFF) + device
-    body = text(1, chain.table) + text(3, chain.name) + nested(4, hook) + number(5, NF_ACCEPT) + text(7, "filter")
+    hook = nested(4, number(1, chain.hook), number(2, chain.priority & 0xFFFFFFFF), device)
+    body = text(1, chain.table) + text(3, chain.name) + text(7, "filter") + number(5, NF_ACCEPT) + hook
     return Message(f"chain {chain.table} {chain.name} {chain.device}".rstrip(), _NEWCHAIN, _NLM_F_CREATE,
                    chain.family, body)  # fmt: skip
 
@@ -139,7 +139,7 @@ def _expression(name: str, *attributes: bytes) -> bytes:
 
 
 def _meta(key: int) -> bytes:
-    return _expression("meta", number(1, _REGISTER), number(2, key))
+    return _expression("meta", number(2, key), number(1, _REGISTER))
 
 
 def _payload(base: int, offset: int, length: int) -> bytes:
@@ -183,12 +183,12 @@ def not_from(address: str) -> bytes:
 
 def protocol_not_in(name: str) -> bytes:
     """Match a protocol above IP that is no living element of a set."""
-    return _meta(_META_L4PROTO) + _expression("lookup", text(1, name), number(2, _REGISTER), number(5, _LOOKUP_F_INV))
+    return _meta(_META_L4PROTO) + _expression("lookup", number(2, _REGISTER), text(1, name), number(5, _LOOKUP_F_INV))
 
 
 def counter() -> bytes:
     """Count."""
-    return _expression("counter", attribute(1, bytes(8)), attribute(2, bytes(8)))
+    return _expression("counter")
 
 
 def verdict(code: int) -> bytes:
@@ -204,7 +204,7 @@ def new_rule(chain: Chain, *expressions: bytes) -> Message:
 
 # --- elements ---------------------------------------------------------------------------------------------------------
 def _element(key: bytes, timeout: bytes = b"") -> bytes:
-    return nested(3, nested(1, nested(1, attribute(1, key)) + timeout))
+    return nested(3, nested(1, timeout, nested(1, attribute(1, key))))
 
 
 def add_element(family: int, table: str, name: str, key: bytes, seconds: float) -> Message:
