@@ -95,6 +95,7 @@ def test_without_a_fault_nothing_is_found_and_every_client_is_served(lan: SplitL
     lan.start(short_service(last="10.77.0.249"))
     with Recorder(lan.ports()) as recorder, Load(lan.machines(), PLAN) as load:
         until("longer than a lease", lambda: so_far(recorder).statistics.seconds > LEASE + 2, timeout=60, every=0.5)
+        assert {len(clients) for clients in load.holders().values()} == {1}
         load.stop()
         recording = recorder.stop().whole()
     verdict = judge(recording.observations)
@@ -117,6 +118,8 @@ def test_without_a_fault_nothing_is_found_and_every_client_is_served(lan: SplitL
     # A renewal by unicast needs the server to find the client by ARP; by broadcast it would be answered at T2 only.
     assert len(summary.waits["renew"]) > 20
     assert summary.waits["renew"][-1] < 1
+    # Nothing that a client was told has escaped the recorder.
+    assert figures.acks.total() >= sum(map(len, summary.waits.values()))
 
 
 def acks(recorder: Recorder) -> list[int]:
