@@ -243,6 +243,21 @@ def test_an_ack_after_its_own_end_gives_nothing_and_is_counted(tale: Tale) -> No
     assert (verdict.violations, verdict.statistics.stale, verdict.statistics.new) == ((), 2, 1)
 
 
+def test_a_lease_of_no_length_does_not_end_the_one_before(tale: Tale) -> None:
+    tale.lease(ANN, X, 0.0)
+    tale.lease(ANN, X, 5.0, 0)
+    tale.lease(BOB, X, 10.0)
+    assert len(tale.verdict().violations) == 1
+
+
+def test_a_late_discover_of_the_same_transaction_does_not_hide_its_request(tale: Tale) -> None:
+    tale.say(Kind.REQUEST, ANN, 0.0, requested=X)
+    tale.say(Kind.DISCOVER, ANN, 4.0)
+    tale.say(Kind.ACK, ANN, 5.0, yiaddr=X, lease=30, server=A)
+    tale.lease(BOB, X, 31.0)
+    assert tale.verdict().violations == ()
+
+
 def test_an_infinite_lease_never_ends(tale: Tale) -> None:
     tale.lease(ANN, X, 0.0, FOR_EVER)
     tale.lease(BOB, X, 1e9)
@@ -290,6 +305,14 @@ def test_a_client_whose_identifier_was_not_seen_is_itself(tale: Tale) -> None:
     tale.say(Kind.RELEASE, ANN, 16.0, client_id="01", ciaddr=X)
     tale.lease(BOB, X, 17.0)
     assert tale.verdict().violations == ()
+
+
+def test_an_ack_whose_request_was_not_seen_is_the_only_known_clients(tale: Tale) -> None:
+    tale.say(Kind.DISCOVER, ANN, 0.0, xid=1, client_id="01")
+    tale.say(Kind.ACK, ANN, 3.0, xid=2, yiaddr=X, lease=30, server=A)
+    verdict = tale.verdict()
+    assert [(answer.client, answer.waited) for answer in verdict.answers] == [(Client(ANN, "01"), 3.0)]
+    assert verdict.unanswered == {}
 
 
 def test_a_message_seen_on_both_segments_counts_once(tale: Tale) -> None:
