@@ -16,9 +16,35 @@ from twinlease.kube.protocol import EVENTS, PAIRS, RESERVATIONS, Json, Resource
 
 _REPORTER = "twinlease.io/operator"
 _MAX_NOTE = 1000
-_WARNINGS = frozenset({("Valid", "False"), ("Available", "False"), ("Redundant", "False")})
-_QUIET = frozenset({"ComingUp"})
-_WARNING_REASONS = frozenset({"Rejected", "LinkChanged", "Refused", "Unreadable", "LedgerUnreadable", "LedgerLost"})
+_WARNINGS = frozenset(
+    {
+        ("Valid", "False"),
+        ("Available", "False"),
+        ("Redundant", "False"),
+        ("PartnerDown", "True"),
+        ("KernelFence", "False"),
+        ("LeaseDatabaseIntact", "False"),
+    }
+)
+_QUIET = frozenset({"ComingUp", "Created", "NotNeeded", "NoGrant", "NoReport", "NotServing", "NotUsedYet"})
+_WARNING_REASONS = frozenset(
+    {
+        "Rejected",
+        "LinkChanged",
+        "Refused",
+        "Unreadable",
+        "LedgerUnreadable",
+        "LedgerLost",
+        "Ordered",
+        "Withdrawn",
+        "WaitingForEvidence",
+        "NoSafeServer",
+        "LeaseDatabaseLost",
+        "LeaseDatabaseFound",
+        "PolicyMissing",
+        "WitnessRolledBack",
+    }
+)
 
 
 class Announcer(Struct, frozen=True, kw_only=True):
@@ -41,6 +67,13 @@ class Announcer(Struct, frozen=True, kw_only=True):
             name = _name(about, each, old)
             body = self._event(resource, about, each, name)
             yield Once(resource=EVENTS, body=body, token=f"{about.namespace}/{name}")
+
+    def warning(self, resource: Resource, about: Meta, reason: str, note: str) -> Step:
+        """Return the step that tells of something that no condition is about; the same words only once."""
+        said = Condition(type=reason, status="False", reason=reason, message=note, last_transition_time="")
+        name = _name(about, said, None)
+        body = {**self._event(resource, about, said, name), "type": "Warning"}
+        return Once(resource=EVENTS, body=body, token=f"{about.namespace}/{name}")
 
     def _event(self, resource: Resource, about: Meta, condition: Condition, name: str) -> Json:
         return {

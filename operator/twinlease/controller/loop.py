@@ -8,19 +8,24 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from twinlease.controller import reconcile, snapshot, watch
 from twinlease.controller.acceptance import Acceptance
 from twinlease.controller.apply import Executor, NotLeadingError
 from twinlease.controller.cache import Cache, PairKey
 from twinlease.controller.events import Announcer
-from twinlease.controller.objects import Held, pair_of, read
-from twinlease.controller.reconcile import Environment
+from twinlease.controller.guarded import Guarded
+from twinlease.controller.objects import Held, Lease, pair_of, read
+from twinlease.controller.reconcile import Environment, Facts
 from twinlease.controller.report import report
+from twinlease.controller.serving import Senses, at_rest
+from twinlease.controller.sightings import Sightings
 from twinlease.controller.snapshot import Snapshot
+from twinlease.controller.telling import Teller
 from twinlease.controller.workqueue import WorkQueue
 from twinlease.kube.client import Client
-from twinlease.kube.protocol import NODES, PAIRS, ApiError, Json, Resource
+from twinlease.kube.protocol import NODES, PAIRS, SERVING_LEASES, ApiError, Json, Resource
 from twinlease.log import kv
 
 _log = logging.getLogger(__name__)
@@ -32,8 +37,10 @@ _MOST_REPORTS = 50
 """Status and Events that one look writes: a thousand new reservations must not keep a pair from its next step."""
 
 _LONGEST_BACKOFF = 60.0
+_NEVER = float("inf")
 _CLIENT_ERRORS = range(400, 500)
 _CONFLICT = 409
+_NOT_FOUND = 404
 
 
 class Judge(Protocol):
@@ -71,9 +78,10 @@ class Controller:
         judge: Validation and ledger.
         may_write: Asked before every write.
         clock: Wall clock, seconds since the epoch.
+        monotonic: Seconds by a clock that nobody sets.
     """
 
-    def __init__(  # clock and leadership are seams for tests
+    def __init__(  # noqa: PLR0913  # clocks and leadership are seams for tests
         self,
         settings: Settings,
         client: Client,
@@ -82,6 +90,7 @@ class Controller:
         judge: Judge,
         may_write: Callable[[], bool],
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.cache = Cache()
         self._settings = settings
@@ -90,6 +99,9 @@ class Controller:
         self._judge = judge
         self._clock = clock
         self._executor = Executor(client, self.cache, may_write=may_write)
+        self._sightings = Sightings(monotonic)
+        self._teller = Teller(monotonic)
+        self._guarded = Guarded(client, monotonic)
         self._queue: WorkQueue[PairKey] = WorkQueue()
         self._failures: dict[PairKey, int] = {}
         self._stop = threading.Event()
@@ -97,10 +109,17 @@ class Controller:
 
     def feed(self, resource: Resource, kind: str | None, body: Json) -> None:
         """Take in a watch event."""
+        namespace, name = body["metadata"].get("namespace", ""), body["metadata"]["name"]
+        before = self.cache.get(resource, namespace, name)
         changed = self.cache.remove(resource, body) if kind == "DELETED" else self.cache.store(resource, body)
-        if changed:
-            held = self.cache.get(resource, body["metadata"].get("namespace", ""), body["metadata"]["name"])
-            self._wake(resource, held, body)
+        if not changed:
+            return
+        held = self.cache.get(resource, namespace, name)
+        if isinstance(held, Lease):
+            self._sighted(held)
+            if at_rest(held, before if isinstance(before, Lease) else None):
+                return
+        self._wake(resource, held, body)
 
     def resync(self) -> None:
         """List everything that is watched: what no watch has told is found here.
@@ -113,6 +132,8 @@ class Controller:
                 found = watch.listing(self._client.list, resource, self._settings.namespaces)
                 changed = self.cache.replace(resource, found.items, found.resource_version)
             for held in changed:
+                if isinstance(held, Lease):
+                    self._sighted(held)
                 self._wake_held(resource, held)
 
     def start(self) -> None:
@@ -152,19 +173,57 @@ class Controller:
         now = self._clock()
         found = snapshot.take(self.cache, key)
         accepted = self._judge(found, now)
-        environment = Environment(image=self._settings.image, render=self._render, now=now)
+        senses = self._senses(key, found)
+        environment = Environment(image=self._settings.image, render=self._render, now=now, senses=senses)
         wanted = reconcile.plan(found, accepted, environment)
+        self._note(key, wanted.facts)
         announcer = Announcer(instance=self._settings.instance, now=now)
         writes, failure = 0, None
         try:
             writes = self._executor.run(wanted.steps)
         except ApiError as error:
             failure = error
+        if failure is not None and self._overtaken(key, found, failure):
+            return 1, 0.0
         told = str(failure) if failure and failure.status in _CLIENT_ERRORS and failure.status != _CONFLICT else ""
-        writes += self._executor.run(report(found, accepted, wanted.facts, announcer, told), limit=_MOST_REPORTS)
+        facts = self._told(key, wanted.facts)
+        writes += self._executor.run(report(found, accepted, facts, announcer, told), limit=_MOST_REPORTS)
         if failure is not None:
             raise failure
         return writes, wanted.again
+
+    def _senses(self, key: PairKey, found: Snapshot) -> Senses:
+        guarded = found.lease is not None and self._guarded()
+        return Senses(memory=self._sightings.of(key), monotonic=self._sightings.now(), guarded=guarded)
+
+    def _sighted(self, lease: Lease) -> None:
+        if lease.spec is not None:
+            self._sightings.saw((lease.meta.namespace, lease.meta.name), lease.meta.uid, lease.spec)
+
+    def _note(self, key: PairKey, facts: Facts) -> None:
+        """Remember since when what was found just now has been so."""
+        self._sightings.showed_up(key, facts.only)
+        view = facts.serving.view
+        for role, stopped in facts.serving.judged.items():
+            self._sightings.judged(key, role, None if view is None else view.grant(role).epoch, stopped=stopped)
+
+    def _told(self, key: PairKey, facts: Facts) -> Facts:
+        verdict = self._teller.tell(key, facts.serving.verdict)
+        return replace(facts, serving=replace(facts.serving, verdict=verdict))
+
+    def _overtaken(self, key: PairKey, found: Snapshot, failure: ApiError) -> bool:
+        """Tell whether a write failed because the serving lease is another one by now; it is known from here on."""
+        if failure.status not in (_CONFLICT, _NOT_FOUND):
+            return False
+        namespace, name = key
+        body = self._client.find(SERVING_LEASES, name, namespace)
+        if body is not None:
+            self.feed(SERVING_LEASES, "MODIFIED", body)
+        elif found.lease is not None:
+            gone = {"namespace": namespace, "name": name, "uid": found.lease.meta.uid}
+            self.feed(SERVING_LEASES, "DELETED", {"metadata": gone})
+        known = self.cache.get(SERVING_LEASES, namespace, name)
+        return (known and known.meta.resource_version) != (found.lease and found.lease.meta.resource_version)
 
     def _work(self) -> None:
         while (key := self._queue.take()) is not None:
@@ -187,10 +246,9 @@ class Controller:
             self._retry(key, "internal error")
             return
         self._failures.pop(key, None)
-        if writes:
-            self._queue.add(key, SETTLE_SECONDS)
-        elif again is not None:
-            self._queue.add(key, again)
+        if writes or again is not None:
+            settled = SETTLE_SECONDS if writes else _NEVER
+            self._queue.add(key, min(settled, _NEVER if again is None else again))
 
     def _retry(self, key: PairKey, why: str) -> None:
         failures = self._failures.get(key, 0) + 1
@@ -217,7 +275,8 @@ class Controller:
         """Queue the pairs that an object concerns; nodes, and pairs as such, concern all: they share the nodes."""
         pair = pair_of(resource, held)
         if pair is not None:
-            self._queue.add((held.meta.namespace, pair), SETTLE_SECONDS)
+            # One write to a serving lease says all that belongs together, and who serves depends on it.
+            self._queue.add((held.meta.namespace, pair), 0.0 if resource == SERVING_LEASES else SETTLE_SECONDS)
         if resource in (NODES, PAIRS):
             for key in self.pairs():
                 self._queue.add(key, SETTLE_SECONDS)

@@ -1,12 +1,14 @@
 """What both sidecars found on their nodes, as validation and rendering want it."""
 
 from collections.abc import Mapping
+from ipaddress import IPv4Address
 
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from twinlease.api.pair import PairSpec
 from twinlease.api.server import Network
+from twinlease.controller.manifests.common import server_name
 from twinlease.controller.objects import Server
 from twinlease.decide.rollout import Action
 from twinlease.model import placed
@@ -14,8 +16,17 @@ from twinlease.model.decision import Decision
 from twinlease.model.placed import Seen, interface
 from twinlease.model.service import Endpoint
 from twinlease.model.states import Role
+from twinlease.model.validate import address, peer
 
 NETWORK_READY = "NetworkReady"
+
+NOBODY = IPv4Address("255.255.255.255")
+"""In place of the partner's address while the partner has never shown up: nobody can answer from there.
+
+The kernel itself refuses a TCP connection to the limited broadcast address (ENETUNREACH), whatever the routes say, and
+no packet comes from it. Any other address may be somebody's: those set apart for documentation are routed like all
+others, loopback is the server itself, and a reserved one may be in use by now. dhcpd takes it and serves (measured).
+"""
 
 
 def seen(servers: Mapping[Role, Server]) -> dict[Role, Seen]:
@@ -39,6 +50,35 @@ def endpoints(spec: PairSpec, servers: Mapping[Role, Server]) -> Mapping[Role, E
         reason="WaitingForAddresses",
         message="; ".join([f"No serving address has been reported yet by the {who}", *said]),
     )
+
+
+def only(servers: Mapping[Role, Server]) -> Role | None:
+    """Return which server alone of the two has reported its addresses; None: neither or both have."""
+    reports = seen(servers)
+    there = [role for role in Role if role in reports and _complete(reports[role])]
+    return there[0] if len(there) == 1 else None
+
+
+def alone(spec: PairSpec, pair: str, servers: Mapping[Role, Server], role: Role) -> Mapping[Role, Endpoint]:
+    """Return the endpoints for a server whose partner has never reported: nobody is in the partner's place."""
+    partner = peer(spec, role.other)
+    wanted = NOBODY if partner.address is UNSET else address(partner.address) or NOBODY
+    reports = seen(servers)
+    stand_in = Seen(
+        server=server_name(pair, role.other),
+        node="",
+        network=Network(interface="", address=f"{wanted}/32", failover_address=str(NOBODY)),
+        reason="",
+        message="",
+    )
+    found = placed.endpoints(spec, {role: reports[role], role.other: stand_in})
+    assert found is not None  # noqa: S101  # both are complete
+    return found
+
+
+def is_lone(text: str) -> bool:
+    """Tell whether a failover link leads to nobody."""
+    return str(NOBODY) in text
 
 
 def link(found: Mapping[Role, Endpoint]) -> str:

@@ -10,6 +10,7 @@ from twinlease.api.pair import PairSpec, PairStatus
 from twinlease.api.pool import PoolSpec, PoolStatus
 from twinlease.api.reservation import ReservationSpec, ReservationStatus
 from twinlease.api.server import ServerSpec, ServerStatus
+from twinlease.api.servinglease import ServingLeaseSpec
 from twinlease.api.types import Model
 from twinlease.kube import protocol
 from twinlease.kube.protocol import Json, Resource
@@ -22,6 +23,7 @@ LABEL_SERVER = "twinlease.io/server"
 LABEL_MANAGED = "app.kubernetes.io/managed-by"
 MANAGED = "twinlease"
 ANNOTATION_TEMPLATE = "twinlease.io/template"
+TAINT_OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 
 S = TypeVar("S", bound=Model)
 T = TypeVar("T", bound=Model)
@@ -73,9 +75,26 @@ class Pod(Held, frozen=True, kw_only=True):
 
 
 class Node(Held, frozen=True, kw_only=True):
-    """A node."""
+    """A node; ``tainted``: an administrator declared it out of service."""
 
     ready: bool
+    tainted: bool = False
+
+
+class Lease(Held, frozen=True, kw_only=True):
+    """A pair's serving lease.
+
+    Attributes:
+        spec: None if it cannot be read.
+        problem: Why it cannot.
+        own: The servers' own parts just as the API has them: whoever replaces the object puts them back like that.
+        finalizers: All of them.
+    """
+
+    spec: ServingLeaseSpec | None
+    problem: str = ""
+    own: Mapping[str, Any] = {}
+    finalizers: tuple[str, ...] = ()
 
 
 class Raw(Held, frozen=True, kw_only=True):
@@ -114,7 +133,7 @@ def read(resource: Resource, body: Json) -> Held:
 
 def pair_of(resource: Resource, held: Held) -> str | None:
     """Return the name of the pair to which an object belongs, in its own namespace."""
-    if resource == protocol.PAIRS:
+    if resource in (protocol.PAIRS, protocol.SERVING_LEASES):
         return held.meta.name
     if isinstance(held, Custom):
         return held.pair or None
@@ -162,8 +181,28 @@ def _node(body: Json) -> Held:
     ready = any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
     # A node's metadata changes with every lease of its kubelet's annotations; decisions want none of it but the name.
     bare = {"name": body["metadata"]["name"], "uid": body["metadata"].get("uid", "")}
+    taints = (body.get("spec") or {}).get("taints") or ()
     return Node(
-        meta=meta({"metadata": {**bare, "resourceVersion": body["metadata"].get("resourceVersion", "")}}), ready=ready
+        meta=meta({"metadata": {**bare, "resourceVersion": body["metadata"].get("resourceVersion", "")}}),
+        ready=ready,
+        tainted=any(each.get("key") == TAINT_OUT_OF_SERVICE for each in taints),
+    )
+
+
+def _lease(body: Json) -> Held:
+    held: dict[str, Any] = body.get("spec") or {}
+    spec, problem = None, ""
+    try:
+        spec = msgspec.convert(held, ServingLeaseSpec)
+    except msgspec.ValidationError as error:
+        problem = str(error)
+    servers = (held.get("servers") or {}).items()
+    return Lease(
+        meta=meta(body),
+        spec=spec,
+        problem=problem,
+        own={role: entry["own"] for role, entry in servers if "own" in (entry or {})},
+        finalizers=tuple(body["metadata"].get("finalizers") or ()),
     )
 
 
@@ -185,6 +224,7 @@ _READERS: Mapping[str, Callable[[Json], Held]] = {
     protocol.POOLS.kind: _custom(PoolSpec, PoolStatus),
     protocol.RESERVATIONS.kind: _custom(ReservationSpec, ReservationStatus),
     protocol.SERVERS.kind: _custom(ServerSpec, ServerStatus),
+    protocol.SERVING_LEASES.kind: _lease,
     protocol.PODS.kind: _pod,
     protocol.NODES.kind: _node,
     protocol.CONFIG_MAPS.kind: _config_map,

@@ -7,27 +7,31 @@ servers have reported their addresses the configurations, the rights to read the
 import os
 from collections.abc import Callable, Mapping
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from twinlease.api.pair import PairSpec, ReclaimPolicy
-from twinlease.controller import serverspec
+from twinlease.api.servinglease import Phase
+from twinlease.controller import serverspec, serving
 from twinlease.controller.acceptance import Acceptance
 from twinlease.controller.manifests import access, config, pod
 from twinlease.controller.manifests.common import Owner
-from twinlease.controller.network import endpoints, link
+from twinlease.controller.network import alone, endpoints, is_lone, link, only, seen
 from twinlease.controller.objects import ANNOTATION_TEMPLATE, LABEL_SERVER, Pair, Pod, Server
 from twinlease.controller.serverspec import Bundle, Place
+from twinlease.controller.serving import Limits, Senses, Serving
 from twinlease.controller.snapshot import Snapshot, wish
 from twinlease.controller.steps import Apply, Create, Delete, Once, Step, Swap
 from twinlease.decide import ledger, placement, rollout
 from twinlease.decide.ledger import Ledger, Served
+from twinlease.decide.pairview import entry
 from twinlease.decide.placement import Placement
 from twinlease.decide.rollout import ServerView
 from twinlease.kube import protocol
-from twinlease.model import conditions
+from twinlease.model import conditions, durations
 from twinlease.model.decision import Decision
 from twinlease.model.service import Service
-from twinlease.model.states import Role
+from twinlease.model.states import FailoverState, Role
 from twinlease.model.validate import peer
 
 _SECRET_RETRY_SECONDS = 20.0
@@ -47,12 +51,14 @@ class Environment(Struct, frozen=True, kw_only=True):
         image: The operator's own.
         render: Returns a server's configuration.
         now: Wall clock, seconds since the epoch.
+        senses: What was seen and heard besides the objects.
         random_bytes: Source of keys.
     """
 
     image: str
     render: Render
     now: float
+    senses: Senses = Senses()
     random_bytes: Callable[[int], bytes] = os.urandom
 
 
@@ -63,11 +69,15 @@ class Facts(Struct, frozen=True, kw_only=True):
         decision: What goes on, and why.
         targets: Revision that each server should run; empty until both have reported their addresses.
         served: What the targets were rendered from.
+        serving: Who may serve, and why.
+        only: The server that alone of the two has shown up; None: neither or both have.
     """
 
     decision: Decision
+    serving: Serving
     targets: Mapping[Role, str] = {}
     served: Served | None = None
+    only: Role | None = None
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -90,11 +100,12 @@ class _Case(Struct, frozen=True, kw_only=True):
 
 
 class _Target(Struct, frozen=True, kw_only=True):
-    """What both servers should run."""
+    """What both servers should run; ``lone`` is who runs it without a partner, for that has never shown up."""
 
     served: Served
     revisions: Mapping[Role, config.Revision]
     link: str
+    lone: Role | None = None
 
     @property
     def names(self) -> dict[Role, str]:
@@ -106,13 +117,14 @@ def plan(snapshot: Snapshot, accepted: Acceptance, environment: Environment) -> 
     """Return what to do for a pair."""
     pair, spec = snapshot.pair, accepted.spec
     if pair is None or pair.meta.deleting:
-        return _idle("Deleting", "The pair is being deleted")
+        return _over(snapshot, environment)
     wait = _held_for(accepted, environment.now)
     obstacle = _INVALID if spec is None else _obstacle(snapshot, pair, spec)
     if spec is None or obstacle is not None:
         steps = _recording(_owner(pair), accepted, accepted.ledger)
         decision = (_held_back(accepted) if spec is None else obstacle) or _INVALID
-        return Plan(steps=steps, facts=Facts(decision=decision), again=wait)
+        facts = Facts(decision=decision, serving=serving.idle(snapshot, decision.reason, decision.message))
+        return Plan(steps=steps, facts=facts, again=wait)
     wishes = {role: wish(pair, spec, role, snapshot.servers.get(role)) for role in Role}
     case = _Case(
         snapshot=snapshot,
@@ -164,31 +176,37 @@ def _held_for(accepted: Acceptance, now: float) -> float | None:
 
 def _plan(case: _Case, wait: float | None) -> Plan:
     target = _held_back(case.accepted) or _target(case)
-    if isinstance(target, Decision):
-        decision, views, bundles = target, {}, {}
-    else:
+    views: dict[Role, ServerView] = {}
+    decision, bundles = (target, {}) if isinstance(target, Decision) else (_INVALID, {})
+    if not isinstance(target, Decision):
         views = {role: _view(case, role, target.revisions[role].revision) for role in Role}
-        decision = rollout.configuration(
-            views,
-            established=case.accepted.established,
-            link_changed=any(
-                serverspec.link_of(server) not in ("", target.link) for server in case.snapshot.servers.values()
-            ),
-        )
+        decision = _configuration(case, target, views)
         bundles = {role: _bundle(case, role, target) for role in rollout.Action(decision.action).roles}
+    seat = _judged(case, target, views, bundles)
+    facts = Facts(
+        decision=decision,
+        serving=seat,
+        targets={} if isinstance(target, Decision) else target.names,
+        served=None if isinstance(target, Decision) else target.served,
+        only=only(case.snapshot.servers),
+    )
+    first = () if seat.step is None else (seat.step,)
+    if seat.exclusive:
+        return Plan(steps=first, facts=facts, again=wait)
     wanted = case.accepted.ledger
     # What all are told already is published too: after the loss of a ledger that is how it is known again.
     ordered = bundles or all(view.wanted == view.target for view in views.values())
     if ordered and not isinstance(target, Decision) and wanted.revisions != target.names:
         wanted = ledger.publish(wanted, target.served.service, target.names)
     pods = [_pod(case, role) for role in Role]
-    if views and decision.action == rollout.Action.NOTHING:
+    if views and decision.action == rollout.Action.NOTHING and not seat.held:
         decision, replaced = _replacements(case, views, decision)
         pods.append(replaced)
     if decision.action == rollout.Action.NOTHING and any(_moved(case, role) for role in Role):
         decision = rollout.LINK_CHANGED
     steps = [
         *_recording(case.owner, case.accepted, wanted),
+        *first,
         *_identities(case, bundles),
         *_chunks(case, bundles, target),
         *_servers(case, bundles, wanted.count),
@@ -196,17 +214,62 @@ def _plan(case: _Case, wait: float | None) -> Plan:
         *(step for group in pods for step in group),
         *_unused(case, bundles),
     ]
-    facts = Facts(
-        decision=decision,
-        targets={} if isinstance(target, Decision) else target.names,
-        served=None if isinstance(target, Decision) else target.served,
+    waits = [wait, seat.again, _lone_wait(case), _SECRET_RETRY_SECONDS if _starting(case.snapshot) else None]
+    again = min((each for each in waits if each is not None), default=None)
+    return Plan(steps=tuple(steps), facts=replace(facts, decision=decision), again=again)
+
+
+def _configuration(case: _Case, target: _Target, views: Mapping[Role, ServerView]) -> Decision:
+    """Return who is told to run the target now, as far as the serving lease lets anybody be changed."""
+    lease = None if case.snapshot.lease is None else case.snapshot.lease.spec
+    links = [serverspec.link_of(server) for server in case.snapshot.servers.values()]
+    decision = rollout.configuration(
+        views,
+        established=case.accepted.established,
+        link_changed=any(each not in ("", target.link) and not is_lone(each) for each in links),
     )
-    waits = [wait, _SECRET_RETRY_SECONDS if _starting(case.snapshot) else None]
-    return Plan(steps=tuple(steps), facts=facts, again=min((each for each in waits if each is not None), default=None))
+    one = target.lone or serving.lone_survivor(lease)
+    if one is not None:
+        first = rollout.alone(views, one, partner_is_there=target.lone is None)
+        if first is not None:
+            return first
+    if lease is not None and (lease.phase is not Phase.BOTH or lease.order is not UNSET):
+        return rollout.held(views, decision, str(lease.phase))
+    return decision
 
 
-def _idle(reason: str, message: str) -> Plan:
-    return Plan(steps=(), facts=Facts(decision=Decision(action=rollout.Action.WAIT, reason=reason, message=message)))
+def _judged(
+    case: _Case, target: _Target | Decision, views: Mapping[Role, ServerView], bundles: Mapping[Role, Bundle]
+) -> Serving:
+    pair = case.snapshot.pair
+    assert pair is not None  # noqa: S101  # judged by the caller
+    limits = None
+    if not isinstance(target, Decision):
+        service = target.served.service
+        limits = Limits(
+            max_lease=max((pool.maximum_lease for pool in service.pools), default=0),
+            mclt=service.failover.mclt,
+            published=bool(bundles) or any(view.wanted == view.target for view in views.values()),
+            settled=all(view.fresh and view.running == view.wanted == view.target for view in views.values()),
+        )
+    return serving.look(
+        case.snapshot,
+        pair,
+        case.spec,
+        case.environment.senses,
+        limits,
+        established=case.accepted.established,
+        now=case.environment.now,
+    )
+
+
+def _over(snapshot: Snapshot, environment: Environment) -> Plan:
+    """Return what to do once the pair is gone: its serving lease, if it is to go, goes when nobody can serve."""
+    message = "The pair is being deleted"
+    decision = Decision(action=rollout.Action.WAIT, reason="Deleting", message=message)
+    facts = Facts(decision=decision, serving=serving.idle(snapshot, "Deleting", message))
+    step, again = serving.ended(snapshot, environment.senses)
+    return Plan(steps=() if step is None else (step,), facts=facts, again=again)
 
 
 def _recording(owner: Owner, accepted: Acceptance, wanted: Ledger) -> tuple[Step, ...]:
@@ -226,8 +289,11 @@ def _starting(snapshot: Snapshot) -> bool:
 def _target(case: _Case) -> _Target | Decision:
     """Return what both servers should run, or why that cannot be told yet."""
     found = endpoints(case.spec, case.snapshot.servers)
+    lone = _lone(case)
     if isinstance(found, Decision):
-        return found
+        if lone is None:
+            return found
+        found = alone(case.spec, case.owner.name, case.snapshot.servers, lone)
     served = case.accepted.served(case.owner.name, found)
     if served is None:
         return Decision(action=rollout.Action.WAIT, reason="Invalid", message="Nothing has been accepted yet")
@@ -236,7 +302,35 @@ def _target(case: _Case) -> _Target | Decision:
         served=served,
         revisions={role: config.revision(text) for role, text in texts.items()},
         link=link(found),
+        lone=lone,
     )
+
+
+def _lone(case: _Case) -> Role | None:
+    """Return who has waited for its partner to show up for long enough to be served alone."""
+    there = only(case.snapshot.servers)
+    lease = None if case.snapshot.lease is None else case.snapshot.lease.spec
+    if there is None or case.accepted.established or lease is None or lease.established:
+        return None
+    if lease.survivor == there:
+        return there
+    told = any(is_lone(serverspec.link_of(server)) for server in case.snapshot.servers.values())
+    return there if told or _lone_left(case, there) <= 0 else None
+
+
+def _lone_left(case: _Case, role: Role) -> float:
+    senses = case.environment.senses
+    waited = senses.memory.waiting(role, senses.monotonic)
+    return durations.seconds(case.spec.partner_down.after) - waited
+
+
+def _lone_wait(case: _Case) -> float | None:
+    """Return in how many seconds the only server that has shown up may be served alone."""
+    there = only(case.snapshot.servers)
+    if there is None or case.accepted.established:
+        return None
+    left = _lone_left(case, there)
+    return left if left > 0 else None
 
 
 def _view(case: _Case, role: Role, target: str) -> ServerView:
@@ -327,10 +421,41 @@ def _server(case: _Case, role: Role, new: Bundle | None, published: int) -> Step
             bundle=new or old,
             established=case.accepted.established,
             published=published,
+            reported=_reported(case),
+            maintenance=_stopped(case, role, new),
         ),
     )
     # Over one that the cache does not know, applying would take its configuration away.
     return Apply(resource=protocol.SERVERS, body=body, new=server is None)
+
+
+def _reported(case: _Case) -> dict[Role, str]:
+    """Return the addresses of the failover link as far as the servers have reported them."""
+    found = {}
+    for role, report in seen(case.snapshot.servers).items():
+        if report.network is not None and report.network.address:
+            found[role] = report.network.failover_address or report.network.address.partition("/")[0]
+    return found
+
+
+def _stopped(case: _Case, role: Role, new: Bundle | None) -> bool:
+    """Tell whether a server is to be stopped: the user wants it, or it has served alone and now has a partner to know.
+
+    A server in partner-down cannot be changed while it runs. It gives its grant back, and gets it again for the new
+    configuration at once.
+    """
+    lease = None if case.snapshot.lease is None else case.snapshot.lease.spec
+    server = case.snapshot.servers.get(role)
+    if peer(case.spec, role).maintenance:
+        return True
+    if server is None or lease is None or serving.lone_survivor(lease) is not role or new is not None:
+        return False
+    own, holder = entry(lease, role).own, entry(lease, role).grant.holder
+    runs = bool(holder) and own.incarnation == holder and own.asks is UNSET
+    told = serverspec.told(server)
+    return (
+        runs and own.report.state == FailoverState.PARTNER_DOWN and bool(told) and own.report.config not in ("", told)
+    )
 
 
 def _place(case: _Case, role: Role) -> Place:

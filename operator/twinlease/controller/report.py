@@ -38,6 +38,8 @@ def report(
     now = dt.datetime.fromtimestamp(int(announcer.now), dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     reporter = Reporter(snapshot, accepted, facts, failure, now)
     if snapshot.pair is not None:
+        for note in facts.serving.refused:
+            yield announcer.warning(PAIRS, snapshot.pair.meta, "ConfirmationRefused", note)
         yield from _told(PAIRS, snapshot.pair, reporter.pair(snapshot.pair), announcer)
     for pool in snapshot.pools:
         yield from _told(POOLS, pool, reporter.pool(pool), announcer)

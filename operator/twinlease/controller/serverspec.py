@@ -4,20 +4,24 @@ Configuration, pools to count, relationship name and control port change togethe
 look for a server at a port that its configuration does not name.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from twinlease.api.pair import PairSpec, Peer
 from twinlease.api.pool import Range
-from twinlease.api.server import ServedPool, ServerSpec, WantedConfig
+from twinlease.api.server import Partner, ServedPool, ServerSpec, WantedConfig
 from twinlease.api.types import ObjectRef
 from twinlease.controller.manifests.common import Owner, metadata
+from twinlease.controller.network import is_lone
 from twinlease.controller.objects import Server
 from twinlease.controller.snapshot import Snapshot
 from twinlease.kube.protocol import Json
 from twinlease.model.placed import interface
 from twinlease.model.service import Service
 from twinlease.model.states import FailoverState, Role, serves
+from twinlease.model.validate import peer
 
 ANNOTATION_ESTABLISHED = "twinlease.io/established"
 """The pair has served together: from then on servers change one at a time."""
@@ -92,6 +96,9 @@ def published(server: Server) -> int:
 def established(snapshot: Snapshot) -> bool:
     """Tell whether the pair is seen to have served together; servers of a former pair of its name do not count."""
     mine = snapshot.own_servers()
+    lease = None if snapshot.lease is None else snapshot.lease.spec
+    if lease is not None and lease.established and len(mine) == len(Role) and all(map(told, mine.values())):
+        return True
     if any(server.meta.annotations.get(ANNOTATION_ESTABLISHED) for server in mine.values()):
         return True
     states = [snapshot.state(role) for role in mine]
@@ -137,8 +144,32 @@ def moved(wish: Peer, held: Place) -> bool:
     return any(wanted and is_so and wanted != is_so for wanted, is_so in pairs)
 
 
+class Ends(Struct, frozen=True, kw_only=True):
+    """Where the two servers of a pair meet; an empty address is not known yet."""
+
+    addresses: Mapping[Role, str]
+    ports: Mapping[Role, int]
+
+
+def ends(spec: PairSpec, bundle: Bundle | None, reported: Mapping[Role, str]) -> Ends:
+    """Return where the servers meet: as the configuration says, and before the first as they report and the user wants.
+
+    What closes the port to all but the partner must agree with what the daemon was told.
+    """
+    ports = {role: peer(spec, role).failover_port for role in Role}
+    if bundle is None or not bundle.link:
+        return Ends(addresses=reported, ports=ports)
+    told = dict(zip(Role, (each.rpartition(":") for each in bundle.link.split()), strict=True))
+    addresses = {role: "" if is_lone(told[role][0]) else told[role][0] for role in Role}
+    return Ends(addresses=addresses, ports={role: int(told[role][2]) for role in Role})
+
+
 class Wanted(Struct, frozen=True, kw_only=True):
-    """What a DHCPServer is built from; ``node`` is empty until the server is placed."""
+    """What a DHCPServer is built from; ``node`` is empty until the server is placed.
+
+    ``reported`` are the addresses of the failover link as far as the servers have reported them; ``maintenance`` has
+    the server stopped.
+    """
 
     spec: PairSpec
     role: Role
@@ -148,11 +179,14 @@ class Wanted(Struct, frozen=True, kw_only=True):
     bundle: Bundle | None
     established: bool
     published: int
+    reported: Mapping[Role, str]
+    maintenance: bool
 
 
 def body(owner: Owner, wanted: Wanted) -> Json:
     """Return the DHCPServer to apply."""
     spec, role, place, bundle = wanted.spec, wanted.role, wanted.place, wanted.bundle
+    meeting = ends(spec, bundle, wanted.reported)
     built = ServerSpec(
         pair_ref=ObjectRef(name=owner.name),
         role=str(role),
@@ -166,6 +200,15 @@ def body(owner: Owner, wanted: Wanted) -> Json:
         omapi_port=spec.omapi_port if bundle is None else bundle.omapi_port,
         config=UNSET if bundle is None else bundle.config,
         pools=() if bundle is None else bundle.pools,
+        failover_port=meeting.ports[role],
+        peer_port=spec.peer_port,
+        partner=Partner(
+            name=owner.server(role.other),
+            failover_address=meeting.addresses.get(role.other, ""),
+            failover_port=meeting.ports[role.other],
+        ),
+        fence=spec.fence,
+        maintenance=wanted.maintenance,
     )
     annotations = {}
     if bundle is not None:

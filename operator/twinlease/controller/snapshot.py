@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct
 from twinlease.api.pair import PairSpec
 from twinlease.controller.cache import Cache, PairKey
 from twinlease.controller.manifests.common import Owner, server_name
-from twinlease.controller.objects import Held, Node, Pair, Pod, Pool, Raw, Reservation, Server
+from twinlease.controller.objects import Held, Lease, Node, Pair, Pod, Pool, Raw, Reservation, Server
 from twinlease.decide.placement import Claim, Wish
 from twinlease.kube import protocol
 from twinlease.kube.protocol import Resource
@@ -23,7 +23,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
         servers: Only those that there are, whoever owns them.
         pods: The same.
         config_maps: All of the pair's.
-        nodes: Those on which the pair's servers are placed, if they exist.
+        nodes: Those on which the pair's servers are placed, or serve by the serving lease, if they exist.
         claims: Of the other pairs' servers to nodes.
         foreign: Pools of other pairs of the namespace.
     """
@@ -39,6 +39,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     nodes: Mapping[str, Node] = {}
     claims: tuple[Claim, ...] = ()
     foreign: tuple[Pool, ...] = ()
+    lease: Lease | None = None
 
     def ledger(self, owner: Owner) -> Raw | None:
         """Return the pair's ledger, if there is one."""
@@ -72,8 +73,9 @@ def take(cache: Cache, key: PairKey) -> Snapshot:
     namespace, name = key
     with cache.frozen():
         pods = cast("dict[Role, Pod]", _by_role(cache, protocol.PODS, key))
+        lease = cast("Lease | None", cache.get(protocol.SERVING_LEASES, namespace, name))
         nodes = {}
-        for node in {pod.node for pod in pods.values() if pod.node}:
+        for node in {pod.node for pod in pods.values() if pod.node} | _granted_nodes(lease):
             held = cache.get(protocol.NODES, "", node)
             if isinstance(held, Node):
                 nodes[node] = held
@@ -93,7 +95,16 @@ def take(cache: Cache, key: PairKey) -> Snapshot:
                 for each in cast("list[Pool]", cache.all(protocol.POOLS))
                 if each.meta.namespace == namespace and each.pair != name
             ),
+            lease=lease,
         )
+
+
+def _granted_nodes(lease: Lease | None) -> set[str]:
+    """Return the nodes of those that may serve: a pod may be gone and its server run on."""
+    if lease is None or lease.spec is None:
+        return set()
+    servers = lease.spec.servers
+    return {each.grant.node for each in (servers.primary, servers.secondary) if each.grant.node}
 
 
 def wish(pair: Pair, spec: PairSpec, role: Role, server: Server | None) -> Wish:

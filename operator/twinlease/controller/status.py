@@ -14,6 +14,7 @@ from twinlease.api.pool import PoolStatus
 from twinlease.api.reservation import ReservationStatus
 from twinlease.api.server import PoolUsage
 from twinlease.api.types import Condition
+from twinlease.controller import takeover
 from twinlease.controller.acceptance import Acceptance
 from twinlease.controller.objects import Custom, Pair, Pool, Reservation
 from twinlease.controller.reconcile import Facts
@@ -27,7 +28,7 @@ from twinlease.model.decision import Problem
 from twinlease.model.service import Pool as ServedPool
 from twinlease.model.states import FailoverState, Role
 
-VALID, AVAILABLE, REDUNDANT, PROGRESSING, PARTNER_DOWN, KERNEL_FENCE, LEASE_DATABASE = conditions.PAIR
+VALID, AVAILABLE, REDUNDANT, PROGRESSING = conditions.PAIR[:4]
 _, PROGRAMMED = conditions.POOL
 
 COMING_UP = "ComingUp"
@@ -59,6 +60,8 @@ class Reporter:
     def pair(self, pair: Pair) -> PairStatus:
         """Return the pair's status."""
         verdicts = [self._valid(PAIRS, pair), self._available(), self._redundant(), self._progressing()]
+        service = takeover.told(self._snapshot, self._facts.serving, pair.status.takeover)
+        verdicts += [service.partner_down, service.kernel_fence, service.lease_database]
         states = {role: self._snapshot.state(role)[0] for role in Role}
         primary, secondary = states[Role.PRIMARY], states[Role.SECONDARY]
         targets = self._facts.targets
@@ -75,6 +78,9 @@ class Reporter:
             addresses=sum(map(self._addresses, self._snapshot.pools)),
             free=sum(each.free + each.backup for each in usage),
             active=sum(each.active for each in usage),
+            phase=service.phase,
+            survivor=service.survivor,
+            takeover=service.takeover,
         )
 
     def pool(self, pool: Pool) -> PoolStatus:
@@ -189,7 +195,13 @@ class Reporter:
             partner_state=str(partner),
             serving=self._snapshot.fresh(role) and server.status.serving,
             config=server.status.config.revision[:12],
+            permit=server.status.permit.kind,
+            kernel_fence=self._fenced(role),
         )
+
+    def _fenced(self, role: Role) -> bool:
+        view = self._facts.serving.view
+        return view is not None and view.confirmed(role) and view.own(role).in_force.kernel_fence
 
     def _states(self) -> str:
         return ", ".join(

@@ -22,7 +22,7 @@ from twinlease.kube.protocol import Json, Resource
 Feed = Callable[[Resource, str | None, Json], None]
 """Takes the kind, the event's type (None: the initial listing) and the object."""
 
-OURS = (protocol.PAIRS, protocol.POOLS, protocol.RESERVATIONS, protocol.SERVERS)
+OURS = (protocol.PAIRS, protocol.POOLS, protocol.RESERVATIONS, protocol.SERVERS, protocol.SERVING_LEASES)
 LABELLED = (
     protocol.PODS,
     protocol.CONFIG_MAPS,

@@ -45,6 +45,7 @@ class Sight(Struct, frozen=True, kw_only=True):
         age: Seconds since it saw the server's last write arrive; infinite: it has seen none arrive.
         silent: Seconds for which it has held the server's part as it is now: it renewed earlier than that, or never.
         gone: Seconds for which it has held, without a break, evidence that the server is stopped; 0: it holds none.
+        waiting: Seconds for which it has been the only one of the two that has shown up at all.
         tainted: The server's node is out of service now.
         confirmed: A human confirms that it is dead, with its name and the present epoch.
         maintenance: The user asks for it to be stopped.
@@ -55,6 +56,7 @@ class Sight(Struct, frozen=True, kw_only=True):
     age: float = float("inf")
     silent: float = 0.0
     gone: float = 0.0
+    waiting: float = 0.0
     tainted: bool = False
     confirmed: bool = False
     maintenance: bool = False
@@ -98,8 +100,12 @@ class View(Struct, frozen=True, kw_only=True):
 
     def fresh(self, role: Role) -> bool:
         """Tell whether a server's part is at most two renewal periods old."""
+        return self.fresh_for(role) >= 0
+
+    def fresh_for(self, role: Role) -> float:
+        """Return for how many seconds more a server's part is fresh; negative: it is not."""
         length = durations.seconds(self.own(role).in_force.duration) or self.policy.duration
-        return self.sights[role].age <= _PERIODS * period(length) + _LATE
+        return _PERIODS * period(length) + _LATE - self.sights[role].age
 
     def confirmed(self, role: Role) -> bool:
         """Tell whether a server has confirmed the grant that it holds: it serves, or may."""

@@ -93,6 +93,12 @@ def outstanding(view: View) -> Judgement | None:
     return None
 
 
+def executed(view: View, role: Role) -> bool:
+    """Tell whether a survivor said that it executed the order that stands; one that cannot tell counts as if."""
+    order, answer = view.lease.order, view.own(role).answer
+    return order is not UNSET and answer.epoch >= order.epoch and answer.result is not Answer.REFUSED
+
+
 def judge(view: View, role: Role) -> Judgement:
     """Return whether a server is ordered into partner-down now; the caller has found no order outstanding."""
     waived, why = _waived(view, role)

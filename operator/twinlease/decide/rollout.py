@@ -127,6 +127,42 @@ def _one_at_a_time(servers: Servers, outdated: list[Role], *, link_changed: bool
     )
 
 
+def alone(servers: Servers, role: Role, *, partner_is_there: bool) -> Decision | None:
+    """Decide what a server is told that serves, or is about to, without a partner that has ever shown up.
+
+    There is nobody with whom it could lose contact, so that nothing is waited for; but its partner gets no
+    configuration before it runs one that knows the partner.
+
+    Returns:
+        None: as for any other pair.
+    """
+    view = servers[role]
+    if view.rejected and view.rejected == view.target:
+        return None
+    if view.wanted != view.target:
+        message = f"The {role} gets its configuration" + ("" if partner_is_there else " without its partner")
+        return Decision(action=_ONE[role], reason="Configuring", message=message)
+    if not partner_is_there:
+        reason, message = "Alone", f"The {role} has its configuration; the {role.other} has never shown up"
+        return _wait(reason, message)
+    if view.running != view.target:
+        return _wait("Applying", f"The {role} was told to run a configuration that knows the {role.other}")
+    return None
+
+
+def held(servers: Servers, decision: Decision, phase: str) -> Decision:
+    """Return a decision as far as it may be carried out while one of the two is revoked or ordered.
+
+    Nobody that runs anything is changed then. One that has never been told anything may be.
+    """
+    roles = [role for role in Action(decision.action).roles if not servers[role].wanted]
+    if roles:
+        return _first(roles)
+    if decision.action in (Action.NOTHING, Action.WAIT):
+        return decision
+    return _wait("WaitingForNormal", f"Nobody is changed before both servers serve again (the pair is {phase})")
+
+
 def template(servers: Servers) -> Decision:
     """Decide which server's pod is replaced because its template has changed.
 

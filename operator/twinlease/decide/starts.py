@@ -111,7 +111,9 @@ def _lone_first(view: View, role: Role) -> Way:
     """The first boot of one server whose partner does not show up."""
     asks = view.own(role).asks
     assert asks is not UNSET  # noqa: S101  # judged by the caller
-    left = view.policy.after - asks.waiting_millis / 1000 - view.sights[role].age
+    # Alone it gets a configuration only when the operator has waited for the partner: that wait counts.
+    waited = max(asks.waiting_millis / 1000 + view.sights[role].age, view.sights[role].waiting)
+    left = view.policy.after - waited
     if left > 0:
         message = f"The {role} is ready; it waits {left:.0f}s more for the {role.other}, which has never been seen"
         return _wait("WaitingForPartner", message, retry=left)
