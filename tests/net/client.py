@@ -18,6 +18,7 @@ from typing import Self
 
 from tests.net.jig import Namespace
 
+NONE = IPv4Address(0)
 _BROADCAST_MAC = b"\xff" * 6
 _ETHERTYPE_IPV4 = 0x0800
 _COOKIE = b"\x63\x82\x53\x63"
@@ -34,6 +35,7 @@ class Kind(IntEnum):
     REQUEST = 3
     ACK = 5
     NAK = 6
+    RELEASE = 7
 
 
 class Option(IntEnum):
@@ -133,18 +135,34 @@ class Clients:
         }
         return self._converse(hardware_address, options, listen, 0)
 
+    def renew(self, hardware_address: bytes, address: IPv4Address, *, listen: float) -> Reply | None:
+        """Ask whoever hears it to extend a lease, as a client does that gets no answer from its own server.
+
+        Returns the first acknowledgement or refusal as soon as it comes.
+        """
+        options = {Option.MESSAGE_TYPE: bytes([Kind.REQUEST])}
+        return next(self._answers(hardware_address, options, listen, 0, address), None)
+
+    def release(self, hardware_address: bytes, address: IPv4Address, server: IPv4Address) -> None:
+        """Give a lease back to whoever hears it. Nobody answers that."""
+        options = {Option.MESSAGE_TYPE: bytes([Kind.RELEASE]), Option.SERVER_IDENTIFIER: server.packed}
+        self._socket.send(_frame(hardware_address, self._new_xid(), 0, options, address))
+
     def bootp(self, hardware_address: bytes, *, listen: float) -> list[Reply]:
         """Ask as a BOOTP client does, which knows no lease time, and return everything that comes back."""
         return self._converse(hardware_address, {}, listen, 0)
 
     def _converse(self, hardware_address: bytes, options: dict[Option, bytes], listen: float, secs: int) -> list[Reply]:
+        return list(self._answers(hardware_address, options, listen, secs))
+
+    def _answers(
+        self, hardware_address: bytes, options: dict[Option, bytes], listen: float, secs: int, own: IPv4Address = NONE
+    ) -> Iterator[Reply]:
         xid = self._new_xid()
-        self._socket.send(_frame(hardware_address, xid, secs, options))
+        self._socket.send(_frame(hardware_address, xid, secs, options, own))
         deadline = time.monotonic() + listen
-        heard = []
         while (left := deadline - time.monotonic()) > 0:
-            heard += [r for r in self._replies(left) if r.xid == xid and r.hardware_address == hardware_address]
-        return heard
+            yield from (r for r in self._replies(left) if r.xid == xid and r.hardware_address == hardware_address)
 
     def _speak(self, attempt: _Attempt) -> None:
         now = time.monotonic()
@@ -190,8 +208,11 @@ def hardware_addresses(count: int, family: int = 0) -> list[bytes]:
     return [b"\x02\x00\x5e" + bytes([family]) + index.to_bytes(2, "big") for index in range(count)]
 
 
-def _frame(hardware_address: bytes, xid: int, secs: int, options: dict[Option, bytes]) -> bytes:
-    bootp = struct.pack("!BBBBIHH4s4s4s4s16s192x", 1, 1, 6, 0, xid, secs, 0x8000, b"", b"", b"", b"", hardware_address)
+def _frame(
+    hardware_address: bytes, xid: int, secs: int, options: dict[Option, bytes], own: IPv4Address = NONE
+) -> bytes:
+    addresses = (own.packed, b"", b"", b"", hardware_address)
+    bootp = struct.pack("!BBBBIHH4s4s4s4s16s192x", 1, 1, 6, 0, xid, secs, 0x8000, *addresses)
     told = dict(options)
     told[Option.PARAMETER_REQUEST_LIST] = bytes([1, 3, 6, Option.HOST_NAME, Option.LEASE_TIME])
     bootp += _COOKIE + b"".join(bytes([code, len(value)]) + value for code, value in told.items()) + b"\xff"

@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from ipaddress import IPv4Interface
 from pathlib import Path
 from types import TracebackType
@@ -27,13 +27,15 @@ from twinlease import omapi
 from twinlease.engines.isc.control import IscControl
 from twinlease.engines.isc.engine import IscEngine
 from twinlease.engines.isc.process import IscProcess
-from twinlease.engines.protocol import ControlError, FailoverStatus
+from twinlease.engines.isc.states import to_number
+from twinlease.engines.protocol import ControlError, FailoverStatus, Recorded
 from twinlease.model.service import Service
 from twinlease.model.states import FailoverState, Role
 
 UID = 6767
 SECRET = "MDEyMzQ1Njc4OWFiY2RlZg=="  # noqa: S105 - the key of a throw-away server in a closed namespace
 NORMAL = (FailoverState.NORMAL, FailoverState.NORMAL)
+_FAILOVER_PORT = 647
 _CLONE_NEWNET = 0x40000000
 _CONFINED = (
     "--reuid", str(UID), "--regid", str(UID), "--clear-groups", "--no-new-privs", "--pdeathsig", "KILL",
@@ -60,6 +62,20 @@ class Namespace:
         with self.entered():
             run(["ip", "-batch", "-"], stdin="\n".join(lines))
 
+    def nft(self, family: str, table: str, hook: str, *rules: str) -> None:
+        """Have a table of one filter chain with exactly these rules."""
+        lines = [
+            f"table {family} {table}",
+            f"delete table {family} {table}",
+            f"table {family} {table} {{",
+            f" chain c {{ type filter {hook}; policy accept;",
+            *(f"  {rule}" for rule in rules),
+            " }",
+            "}",
+        ]
+        with self.entered():
+            run(["nft", "-f", "-"], stdin="\n".join(lines) + "\n")
+
     def close(self) -> None:
         """Give the namespace up; with its last process and socket it is gone."""
         os.close(self._descriptor)
@@ -85,10 +101,10 @@ class Server:
         self._config.write_text(self.engine.render(service, self.role), encoding="utf-8")
         self._service = service
 
-    def start(self) -> None:
-        """Prepare the lease file and start dhcpd."""
+    def start(self, *edits: str, **parameters: str | int) -> None:
+        """Prepare the lease file with these edits and start dhcpd."""
         process = IscProcess(program("dhcpd"))
-        process.prepare(self.lease_file, (), {})
+        process.prepare(self.lease_file, edits, parameters)
         _give(self.lease_file)
         interface = self._service.endpoints[self.role].interface
         command = process.command(interface=interface, config=self._config, lease_file=self.lease_file)
@@ -109,6 +125,40 @@ class Server:
         """Stop dhcpd, if it runs, the clean way."""
         if self._process is not None:
             self.signal(signal.SIGTERM)
+
+    def survive(self, hold: int) -> FailoverStatus:
+        """Start dhcpd alone, in partner-down and with a dead partner's leases kept, as a guard and a sidecar do."""
+        self.start("survive", relationship=self._service.failover.name, hold=hold)
+        return self.enter_partner_down()
+
+    def recover(self) -> None:
+        """Start dhcpd so that it learns everything from its partner first."""
+        self.start("recover", relationship=self._service.failover.name)
+
+    def enter_partner_down(self) -> FailoverStatus:
+        """End the startup of a dhcpd that was prepared for partner-down, as soon as it answers."""
+        entered: list[FailoverStatus] = []
+
+        def enter() -> bool:
+            with suppress(ControlError):
+                entered.append(control.enter_partner_down())
+            return bool(entered)
+
+        with closing(self.control()) as control:
+            until(f"{self.role} in partner-down", enter, timeout=10, every=0.005)
+        return entered[0]
+
+    def set_state(self, state: FailoverState) -> None:
+        """Set dhcpd's failover state as an administrator might, which no part of twinlease does."""
+        with self.namespace.entered():
+            session = omapi.connect("127.0.0.1", self._service.omapi_port, self.engine.control_key, SECRET, 2.0)
+        number = to_number(state).to_bytes(4, "big")
+        session.update("failover-state", self._service.failover.name, {"local-state": number})
+        session.close()
+
+    def recorded(self) -> Recorded:
+        """Return what its lease file says."""
+        return self.engine.recorded(self.lease_file)
 
     def control(self, secret: str = SECRET, timeout: float = 2.0) -> IscControl:
         """Return our control of this dhcpd, as a sidecar on its node would have it."""
@@ -184,6 +234,22 @@ class Jig:
         for server in self.servers.values():
             with closing(server.control()) as control:
                 await_states(control, NORMAL, timeout=timeout)
+
+    def reach(self, *roles: Role) -> None:
+        """Have what the clients say reach these servers only."""
+        rules = [f'oifname "{role}" udp dport 67 drop' for role in self.servers if role not in roles]
+        self._lan.nft("bridge", "reach", "hook forward priority 0", *rules)
+
+    def cut_link(self) -> None:
+        """Break the failover connection, and let no new one come about; everything else goes on."""
+        port = f"tcp dport {_FAILOVER_PORT} tcp flags & rst == 0 reject with tcp reset"
+        self.primary.namespace.nft("inet", "link", "hook output priority 0", port, port.replace("dport", "sport"))
+        self.primary.namespace.nft("inet", "link-in", "hook input priority 0", port, port.replace("dport", "sport"))
+
+    def mend_link(self) -> None:
+        """Let the servers connect again."""
+        for table in ("link", "link-in"):
+            self.primary.namespace.nft("inet", table, "hook output priority 0")
 
     def _cable(self, stack: ExitStack, port: str, address: IPv4Interface | None) -> Namespace:
         namespace = _opened(stack)

@@ -41,10 +41,13 @@ _PROMISED = frozenset({"active", "expired", "released", "reset"})
 _UNSAID = ""
 # Statements of a lease that may be repeated as they are: whole lines, quotes closed, and no braces but inside of them.
 _STATEMENT = re.compile(
-    rb"[ \t]+(?:starts|tstp|tsfp|cltt|hardware|uid|client-hostname|set|option|vendor-class-identifier|bootp"
+    rb"[ \t]+(starts|tstp|tsfp|cltt|hardware|uid|client-hostname|set|option|vendor-class-identifier|bootp"
     rb"|reserved|dynamic-bootp)\b"
     rb'(?:[^"\x00-\x1f\x7f{}]|"(?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])*")*;\n'
 )
+
+
+_TIMES = frozenset({b"tstp", b"tsfp", b"cltt"})
 
 
 class _Parameters(NamedTuple):
@@ -173,15 +176,17 @@ def _note(promised: dict[bytes, records.Lease], block: bytes) -> None:
 
 def _extension(lease: records.Lease, end: bytes) -> bytes:
     """Return a record that keeps a lease with its client until an instant, or longer if it is longer already."""
-    kept = [line for line in lease.body.splitlines(keepends=True) if _STATEMENT.fullmatch(line)]
+    # dhcpd writes starts, ends, the other times, the states, and then the client.
+    starts: list[bytes] = []
+    times: list[bytes] = []
+    client: list[bytes] = []
+    for line in lease.body.splitlines(keepends=True):
+        if found := _STATEMENT.fullmatch(line):
+            kind = found[1]
+            (starts if kind == b"starts" else times if kind in _TIMES else client).append(line)
     ends = b"  ends " + records.statement(max(lease.ends, end)) + b";\n"
     states = b"  binding state active;\n  next binding state expired;\n"
-    # dhcpd writes starts, ends, the other times, the states, and then the client.
-    times = [line for line in kept if line.split()[0] in {b"starts", b"tstp", b"tsfp", b"cltt"}]
-    client = [line for line in kept if line not in times]
-    starts = [line for line in times if line.split()[0] == b"starts"]
-    others = [line for line in times if line not in starts]
-    return b"".join([b"lease ", lease.address, b" {\n", *starts, ends, *others, states, *client, b"}\n"])
+    return b"".join([b"lease ", lease.address, b" {\n", *starts, ends, *times, states, *client, b"}\n"])
 
 
 def _stanza(relationship: str, mine: str, partner: str) -> bytes:

@@ -21,6 +21,7 @@ from twinlease.engines.isc.records import RECORD, without_torn_end
 from twinlease.engines.process import EditError
 
 _STRIPPED = re.compile(rb"(?:host|group)[ \t{]")
+_ANY_STRIPPED = re.compile(rb"^(?:host|group)[ \t{]", re.MULTILINE)
 _TEMPORARY_SUFFIX = ".new"
 _CHUNK = 256 * 1024
 
@@ -42,9 +43,12 @@ def without_reservations(lines: Iterable[bytes]) -> Iterator[bytes]:
             yield line
 
 
-def has_reservations(lines: Iterable[bytes]) -> bool:
-    """Tell whether ``without_reservations`` would leave anything out."""
-    return any(_STRIPPED.match(line) for line in lines)
+def has_reservations(file: BinaryIO) -> bool:
+    """Tell whether ``without_reservations`` would leave anything out of what a file holds from its position on."""
+    while lines := file.readlines(_CHUNK):
+        if _ANY_STRIPPED.search(b"".join(lines)):
+            return True
+    return False
 
 
 def create_if_missing(lease_file: Path) -> bool:

@@ -9,6 +9,7 @@ import calendar
 import re
 import time
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import BinaryIO, NamedTuple
 
 _CHUNK_BYTES = 1 << 20
@@ -160,6 +161,7 @@ def text(when: int) -> bytes:
     return time.strftime("%Y/%m/%d %H:%M:%S", time.gmtime(when)).encode("ascii")
 
 
+@lru_cache(maxsize=64)  # one edit writes the same time over and over
 def statement(when: bytes) -> bytes:
     """Return a time as a statement of the file gives it, with its day of the week."""
     return when if when == NEVER else time.strftime("%w ", time.gmtime(seconds(when))).encode("ascii") + when
