@@ -15,7 +15,7 @@ from tests.lab.waiting import until
 from twinlease.kube.protocol import Transport
 
 CRDS = Path(__file__).resolve().parents[2] / "crds"
-KINDS = ("dhcpfailoverpairs", "dhcppools", "dhcpreservations", "dhcpservers")
+KINDS = ("dhcpfailoverpairs", "dhcppools", "dhcpreservations", "dhcpservers", "dhcpservingleases")
 _numbers = itertools.count(1)
 
 

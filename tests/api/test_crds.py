@@ -11,7 +11,7 @@ from tests.lab.apiserver import ApiServer
 from tests.lab.rest import ApiError, Rest
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-KINDS = ("dhcpfailoverpairs", "dhcppools", "dhcpreservations", "dhcpservers")
+KINDS = ("dhcpfailoverpairs", "dhcppools", "dhcpreservations", "dhcpservers", "dhcpservingleases")
 
 
 def collection(namespace: str, kind: str) -> str:
@@ -42,8 +42,8 @@ def test_a_definition_is_established(api: Rest, plural: str) -> None:
 def test_a_minimal_pair_gets_the_defaults(api: Rest, namespace: str) -> None:
     spec = created(api, namespace, "pair", PAIR)["spec"]
     assert spec == {
-        "primary": {"nodeName": "n1", "interface": "lan0", "failoverPort": 647},
-        "secondary": {"nodeName": "n2", "interface": "lan0", "failoverPort": 647},
+        "primary": {"nodeName": "n1", "interface": "lan0", "failoverPort": 647, "maintenance": False},
+        "secondary": {"nodeName": "n2", "interface": "lan0", "failoverPort": 647, "maintenance": False},
         "engine": "ISC",
         "failover": {
             "mclt": "30m",
@@ -57,6 +57,7 @@ def test_a_minimal_pair_gets_the_defaults(api: Rest, namespace: str) -> None:
         "servingLease": {"duration": "4m", "aloneDuration": "1h", "promise": "4m", "maxPromise": "30m"},
         "storage": {"reclaimPolicy": "Retain"},
         "omapiPort": 7911,
+        "peerPort": 7912,
         "resources": {"server": {}, "sidecar": {}},
         "paused": False,
     }
@@ -117,7 +118,8 @@ def test_all_kinds_are_in_the_category_dhcp(server: ApiServer, api: Rest, namesp
 def test_the_table_of_a_pair_shows_its_status_at_a_glance(server: ApiServer, api: Rest, namespace: str) -> None:
     created(api, namespace, "pair", PAIR)
     status = {
-        "state": "Normal",
+        "state": "PartnerDown/Unknown",
+        "survivor": "lan-primary",
         "free": 0,
         "active": 155,
         "servers": [{"name": "lan-primary", "role": "primary", "node": "n1"}, {"name": "lan-secondary", "node": "n2"}],
@@ -134,8 +136,9 @@ def test_the_table_of_a_pair_shows_its_status_at_a_glance(server: ApiServer, api
     }
     api.patch(f"{collection(namespace, 'pair')}/lan/status", {"status": status})
     header, row = server.kubectl("get", "dfp", "-n", namespace).splitlines()
-    assert header.split() == ["NAME", "STATE", "PRIMARY", "SECONDARY", "SERVING", "VALID", "FREE", "ACTIVE", "AGE"]
-    assert row.split()[:7] == ["lan", "Normal", "n1", "True", "0", "155", row.split()[6]]
+    columns = ["NAME", "STATE", "SURVIVOR", "PRIMARY", "SECONDARY", "SERVING", "VALID", "FREE", "ACTIVE", "AGE"]
+    assert header.split() == columns
+    assert row.split()[:7] == ["lan", "PartnerDown/Unknown", "lan-primary", "n1", "True", "0", "155"]
 
 
 def test_the_examples_are_accepted(server: ApiServer, api: Rest, namespace: str) -> None:

@@ -6,13 +6,13 @@ needs must change in one write with it. The rules that it keeps are in ``docs/sa
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
 from twinlease.api.pair import Isolation
-from twinlease.api.rules import rule, validations
-from twinlease.api.types import Duration, Model, Time, described
+from twinlease.api.rules import rule, text, validations
+from twinlease.api.types import Duration, Model, described
 
 
 class Phase(StrEnum):
@@ -90,11 +90,19 @@ class DatabaseVerdict(StrEnum):
     """Of somebody else (another server, or an earlier pair), with leases that still run."""
 
 
+Date: TypeAlias = Annotated[
+    str, Meta(max_length=20, pattern="^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?$")
+]
+"""RFC 3339, UTC, whole seconds; or empty, which the schema's own format would refuse."""
+
+
 class Bound(Model, frozen=True, kw_only=True):
     """A duration that may be raised at once and lowered only when nothing that was promised under it still runs."""
 
     duration: Annotated[Duration, described("In force.")] = "0s"
-    until: Annotated[Time, described("From then on a lower value may take its place; empty: not yet.")] = ""
+    until: Annotated[
+        Date, described("From then on a lower value may take its place; empty: none waits.", default="")
+    ] = ""
 
 
 class Watched(Model, frozen=True, kw_only=True):
@@ -157,7 +165,7 @@ class Lineage(Model, frozen=True, kw_only=True):
     counter: Annotated[int, described("Raised with each confirmed write, on the disk first.")] = 0
     newest: Annotated[int, described("Latest transaction in the lease database, seconds since the epoch.")] = 0
     address: Annotated[str, Meta(max_length=15), described("Address that it is about.", default="")] = ""
-    confirmed: Annotated[Time, described("When this was written.")] = ""
+    confirmed: Annotated[Date, described("When this was written; empty: never.", default="")] = ""
 
 
 class Database(Model, frozen=True, kw_only=True):
@@ -229,32 +237,64 @@ class Order(Model, frozen=True, kw_only=True):
     evidence: Annotated[Evidence, described("Why the partner counts as stopped.")]
 
 
+_RISES = "self.epoch > oldSelf.epoch"
+
+
+def _rule(expression: str, message: str, path: str, found: str, *values: str) -> dict[str, str]:
+    """Return a rule whose message ends with what was found: a CEL format and its values.
+
+    Not ``rules.rule(value=...)``: the API server takes a number as text for endless, and refuses to concatenate it.
+    """
+    built = rule(expression, message, path=path)
+    built["messageExpression"] = f"{text(f'{message}; found {found}')}.format([{', '.join(values)}])"
+    return built
+
+
 def _entry_rules(role: str) -> tuple[dict[str, str], ...]:
     grant, old = f"self.servers.{role}.grant", f"oldSelf.servers.{role}.grant"
     path = f".servers.{role}.grant"
+    epochs = (f"{grant}.epoch", "self.epoch", "oldSelf.epoch")
     return (
-        rule(
-            f"{grant}.holder == {old}.holder || self.epoch > oldSelf.epoch",
-            "changes with a rise of spec.epoch only: every grant and every revocation has an epoch of its own",
-            path=f"{path}.holder",
+        _rule(
+            f"{grant}.holder == {old}.holder || ({_RISES} && ({grant}.holder == '' || {grant}.epoch == self.epoch))",
+            "changes with a rise of spec.epoch only, and a new holder's grant.epoch is that",
+            f"{path}.holder",
+            '"%s" after "%s", with grant.epoch %d and spec.epoch %d after %d',
+            f"{grant}.holder",
+            f"{old}.holder",
+            *epochs,
         ),
-        rule(
-            f"{grant}.epoch >= {old}.epoch && {grant}.epoch <= self.epoch",
-            "must neither fall nor exceed spec.epoch",
-            path=f"{path}.epoch",
+        _rule(
+            f"{grant}.epoch == {old}.epoch || ({_RISES} && {grant}.epoch == self.epoch)",
+            "changes with a rise of spec.epoch only, and to its value",
+            f"{path}.epoch",
+            "%d after %d, with spec.epoch %d after %d",
+            f"{grant}.epoch",
+            f"{old}.epoch",
+            *epochs[1:],
         ),
     )
 
 
-_ORDER_CHANGED = "(has(oldSelf.order) && self.order == oldSelf.order)"
-
 SERVING_LEASE_RULES = validations(
-    rule("self.epoch >= oldSelf.epoch", "must not fall", path=".epoch"),
-    rule("self.established || !oldSelf.established", "must not become false again", path=".established"),
-    rule(
-        f"!has(self.order) || {_ORDER_CHANGED} || (self.order.epoch == self.epoch && self.epoch > oldSelf.epoch)",
-        "must name the epoch with which it is given",
-        path=".order",
+    _rule("self.epoch >= oldSelf.epoch", "must not fall", ".epoch", "%d after %d", "self.epoch", "oldSelf.epoch"),
+    _rule(
+        "self.established || !oldSelf.established",
+        "must not become false again",
+        ".established",
+        "%s after %s",
+        "self.established",
+        "oldSelf.established",
+    ),
+    _rule(
+        f"!has(self.order) || (has(oldSelf.order) && self.order == oldSelf.order) || "
+        f"({_RISES} && self.order.epoch == self.epoch)",
+        "must name the epoch with which it is given, and cannot change later",
+        ".order",
+        "order.epoch %d with spec.epoch %d after %d",
+        "self.order.epoch",
+        "self.epoch",
+        "oldSelf.epoch",
     ),
     *_entry_rules("primary"),
     *_entry_rules("secondary"),

@@ -1,4 +1,4 @@
-"""A server's identity and rights: its own DHCPServer and its own configurations, nothing else."""
+"""A server's identity and rights: its own DHCPServer, its pair's serving lease, its own configurations: no more."""
 
 import base64
 from collections.abc import Callable, Iterable
@@ -17,7 +17,10 @@ def service_account(owner: Owner, role: Role) -> Json:
 
 
 def access_role(owner: Owner, role: Role, config_maps: Iterable[str]) -> Json:
-    """Return a server's Role; ``config_maps`` are the ConfigMaps that it may read."""
+    """Return a server's Role; ``config_maps`` are the ConfigMaps that it may read.
+
+    Of its pair's serving lease it may patch its own part only, which the admission policy sees to.
+    """
     name = owner.server(role)
     rules: list[Json] = [
         {
@@ -27,6 +30,12 @@ def access_role(owner: Owner, role: Role, config_maps: Iterable[str]) -> Json:
             "verbs": ["get", "list", "watch"],
         },
         {"apiGroups": [GROUP], "resources": ["dhcpservers/status"], "resourceNames": [name], "verbs": ["patch"]},
+        {
+            "apiGroups": [GROUP],
+            "resources": ["dhcpservingleases"],
+            "resourceNames": [owner.name],
+            "verbs": ["get", "list", "watch", "patch"],
+        },
     ]
     names = sorted(set(config_maps))
     if names:
