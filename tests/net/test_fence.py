@@ -269,7 +269,16 @@ def guard_made_with(jig: Jig, arguments: str) -> Iterator[Guard]:
         yield made
 
 
-@pytest.mark.parametrize("tampering", ["delete table inet twinlease", "delete table netdev twinlease", "flush ruleset"])
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "delete table inet twinlease",
+        "delete table netdev twinlease",
+        "flush ruleset",
+        "flush table inet twinlease",
+        "flush chain netdev twinlease out",
+    ],
+)
 def test_a_plain_table_that_goes_takes_the_server_with_it(jig: Jig, clients: Clients, tampering: str) -> None:
     with guard_made_with(jig, "Fence(owned=False)") as guard:
         status = serve(guard)
@@ -283,7 +292,7 @@ def test_a_plain_table_that_goes_takes_the_server_with_it(jig: Jig, clients: Cli
 @pytest.mark.parametrize(("user", "device"), [(4242, INTERFACE), (0, "lo")])
 def test_a_fence_around_somebody_else_is_no_fence(jig: Jig, user: int, device: str) -> None:
     with jig.primary.namespace.entered():
-        fence = Fence(lambda _: leaks(INTERFACE))
+        fence = Fence(self_test=lambda _: leaks(INTERFACE))
         proven = fence.prepare(device, user, PORTS)
         assert (proven.kernel, proven.reason) == (False, "SelfTestFailed")
         assert f"a raw frame on {INTERFACE} gets out" in proven.message

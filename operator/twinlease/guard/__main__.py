@@ -20,6 +20,7 @@ from twinlease.guard.supervisor import Parts, Supervisor
 
 def run(settings: Settings, fence: Fence | None = None, clocks: Clocks | None = None) -> None:
     """Serve until a signal asks for the end; the server has stopped when this returns."""
+    settings.stopped.unlink(missing_ok=True)
     loop = Loop()
     relay = Relay(loop, sys.stdout.fileno())
 
@@ -41,6 +42,8 @@ def run(settings: Settings, fence: Fence | None = None, clocks: Clocks | None = 
     _listener = Listener(loop, settings.socket, supervisor.submit, note)
     note("guard ready", version=twinlease.__version__, pid=os.getpid(), engine=settings.engine)
     loop.run()
+    if not supervisor.running:
+        settings.stopped.touch()
     note("guard ends")
     relay.close()
     loop.close()

@@ -9,10 +9,10 @@ the kernel does not know that, the table is a plain one, which anybody may flush
 import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from twinlease.guard import nft
-from twinlease.guard.caps import Capability, permitted, raised
+from twinlease.guard.caps import Capability, raised
 from twinlease.guard.nft import NFPROTO_INET, NFPROTO_NETDEV, Chain, Message, NftError
 from twinlease.guard.selftest import SERVER_PORT, leaks
 from twinlease.ipc.protocol import FenceSpec
@@ -27,8 +27,12 @@ TABLE = "twinlease"
 _FAMILIES = (NFPROTO_NETDEV, NFPROTO_INET)
 _UDP = bytes([nft.UDP])
 _OWNED = nft.NFT_TABLE_F_OWNER | nft.NFT_TABLE_F_PERSIST
+_PLAIN = "PlainTable"
 _RAW_PRIORITY = -300
 """Before connection tracking, and before whatever else looks at packets."""
+
+
+_T = TypeVar("_T")
 
 
 class Proven(NamedTuple):
@@ -62,18 +66,40 @@ class Wanted(NamedTuple):
     spec: FenceSpec
 
 
+class Kernel(Protocol):
+    """What we need of ``nft.Nftables``."""
+
+    def commit(self, messages: Sequence[Message]) -> None:
+        """Do all of it or nothing; raises ``NftError``."""
+
+    def rules(self, chain: Chain) -> int:
+        """Return how many rules a chain has; raises ``NftError``."""
+
+    def close(self) -> None:
+        """Let go of what we own."""
+
+
 class Fence:
     """Keeps the tables; one per network namespace.
 
     Args:
+        connect: Returns a connection to the kernel; raises OSError where there is no nf_tables, or no right to it.
         self_test: Returns what gets out on a device, empty if nothing does.
         owned: Have tables that are ours alone, where the kernel can.
     """
 
-    def __init__(self, self_test: Callable[[str], str] = leaks, *, owned: bool = True) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Kernel] = nft.Nftables,
+        self_test: Callable[[str], str] = leaks,
+        *,
+        owned: bool = True,
+    ) -> None:
+        self._connect = connect
         self._self_test = self_test
         self._owned = owned
-        self._nft: nft.Nftables | None = None
+        self._nft: Kernel | None = None
+        self._gates: tuple[Chain, ...] = ()
         self.proven = NOT_TRIED
 
     def prepare(self, device: str, uid: int, spec: FenceSpec) -> Proven:
@@ -82,8 +108,21 @@ class Fence:
         Whatever goes wrong is told and no error: then nothing of ours stands in the way of the server's answers.
         """
         wanted = Wanted(device, uid, spec)
+        self._gates = ()
         self.proven = self._tried(wanted)
+        if self.proven.reason == _PLAIN:
+            self._gates = _gates(device)
         return self.proven
+
+    def check(self) -> None:
+        """See that the gates are there. Nobody but us can touch tables that are ours: those are not looked at.
+
+        Raises:
+            FenceLostError: One is gone, or stands open.
+        """
+        for chain in self._gates:
+            if self._ask(_rules_of(chain)) != 1:
+                raise FenceLostError(f"the rule of chain {chain.name} is gone")
 
     def grant(self, left: Callable[[], float]) -> bool:
         """Let answers out for a period, or less if less is left; tell whether it was granted.
@@ -142,13 +181,13 @@ class Fence:
         self.proven = NOT_TRIED
 
     def _tried(self, wanted: Wanted) -> Proven:
-        if not permitted(Capability.NET_ADMIN):
-            missing = "the guard has no CAP_NET_ADMIN; the server's ports are open to everybody"
-            return _no("NoCapability", missing + self._muted(wanted.device))
         try:
             plain = self._make(wanted)
         except NftError as error:
             return self._without(wanted, error)
+        except PermissionError:
+            missing = "the guard has no CAP_NET_ADMIN; the server's ports are open to everybody"
+            return _no("NoCapability", missing + self._muted(wanted.device))
         except OSError as error:
             return _no("NotSupported", f"the kernel has no nf_tables ({error.strerror}); the server's ports are open")
         found = self._self_test(wanted.device)
@@ -156,7 +195,7 @@ class Fence:
             closed = self._ports_only(wanted)
             return _no("SelfTestFailed", f"{found} although user {wanted.uid} is fenced on {wanted.device}; {closed}")
         if plain:
-            return Proven(True, "PlainTable", f"tried; {plain}: whoever flushes the ruleset ends it, and the server")  # noqa: FBT003  # a record's field
+            return Proven(True, _PLAIN, f"tried; {plain}: whoever flushes the ruleset ends it, and the server")  # noqa: FBT003  # a record's field
         return Proven(True, "Proven", f"tried: user {wanted.uid} gets nothing out on {wanted.device} without a permit")  # noqa: FBT003  # a record's field
 
     def _make(self, wanted: Wanted, *, egress: bool = True) -> str:
@@ -168,7 +207,7 @@ class Fence:
         """
         with raised(Capability.NET_ADMIN):
             if self._nft is None:
-                self._nft = nft.Nftables()
+                self._nft = self._connect()
             ways = [(_OWNED, _OWNED), (0, _OWNED), (0, 0)] if self._owned else [(0, 0)]
             for there, wish in ways:
                 try:
@@ -186,7 +225,8 @@ class Fence:
             in_use = f"another process keeps the table {TABLE}: is a second guard on this machine?"
             return _no("TableInUse", in_use + self._muted(wanted.device))
         if error.number == errno.EPERM:
-            return _no("NoCapability", "the kernel refuses: CAP_NET_ADMIN does not count in this network namespace")
+            refused = "the kernel refuses: CAP_NET_ADMIN does not count in this network namespace"
+            return _no("NoCapability", refused + self._muted(wanted.device))
         return _no("NotSupported", f"the kernel refuses: {error}; {self._ports_only(wanted)}")
 
     def _muted(self, device: str) -> str:
@@ -203,15 +243,22 @@ class Fence:
         return "the server's ports are closed"
 
     def _commit(self, messages: Sequence[Message]) -> None:
+        self._ask(lambda kernel: kernel.commit(messages))
+
+    def _ask(self, question: Callable[[Kernel], _T]) -> _T:
         if self._nft is None:
             raise FenceLostError("no table was made")
         try:
             with raised(Capability.NET_ADMIN):
-                self._nft.commit(messages)
+                return question(self._nft)
         except NftError as error:
             raise FenceLostError(str(error), error) from error
         except OSError as error:
             raise FenceLostError(f"netlink: {error.strerror}") from error
+
+
+def _rules_of(chain: Chain) -> Callable[[Kernel], int]:
+    return lambda kernel: kernel.rules(chain)
 
 
 def _no(reason: str, message: str) -> Proven:
@@ -220,18 +267,27 @@ def _no(reason: str, message: str) -> Proven:
 
 def _tables(wanted: Wanted, there: int, wish: int, *, egress: bool) -> Iterator[Message]:
     """Yield a batch that replaces tables with flags ``there``, if there are any, by some with flags ``wish``."""
+    raw, udp = _gates(wanted.device)
     for family in _FAMILIES:
         # The first makes sure that there is one to delete, and takes over one that outlived its keeper.
         yield nft.new_table(family, TABLE, there)
         yield nft.delete_table(family, TABLE)
     if egress:
         yield nft.new_table(NFPROTO_NETDEV, TABLE, wish)
-        yield from _gate(Chain(NFPROTO_NETDEV, TABLE, "out", nft.NF_NETDEV_EGRESS, 0, wanted.device), wanted.uid)
+        yield from _gate(raw, wanted.uid)
     yield nft.new_table(NFPROTO_INET, TABLE, wish)
     if egress:
         yield nft.new_set(NFPROTO_INET, TABLE, "arm", (nft.KEY_MARK, 4))
-        yield from _gate(Chain(NFPROTO_INET, TABLE, "out", nft.NF_INET_LOCAL_OUT, _RAW_PRIORITY), wanted.uid)
+        yield from _gate(udp, wanted.uid)
     yield from _ports(Chain(NFPROTO_INET, TABLE, "in", nft.NF_INET_LOCAL_IN, _RAW_PRIORITY), wanted.spec)
+
+
+def _gates(device: str) -> tuple[Chain, Chain]:
+    """Return the chains that raw frames on the device and UDP packets pass."""
+    return (
+        Chain(NFPROTO_NETDEV, TABLE, "out", nft.NF_NETDEV_EGRESS, 0, device),
+        Chain(NFPROTO_INET, TABLE, "out", nft.NF_INET_LOCAL_OUT, _RAW_PRIORITY),
+    )
 
 
 def _gate(chain: Chain, uid: int) -> Iterator[Message]:

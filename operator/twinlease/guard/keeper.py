@@ -37,7 +37,7 @@ class Keeper:
         loop: Who calls us.
         fence: The kernel's part.
         kill: Kills the server, at once, for a reason; harmless if none runs.
-        log: Notes a warning.
+        log: Notes level, message and fields.
         clocks: What to read the time from.
     """
 
@@ -46,7 +46,7 @@ class Keeper:
         loop: Loop,
         fence: Fence,
         kill: Callable[[str], None],
-        log: Callable[[str, Mapping[str, object]], None],
+        log: Callable[[str, str, Mapping[str, object]], None],
         clocks: Clocks,
     ) -> None:
         self._loop = loop
@@ -91,7 +91,7 @@ class Keeper:
         before = self._fence.proven
         proven = self._fence.prepare(device, uid, spec)
         if proven != before:
-            self._log("kernel fence", proven._asdict())
+            self._log("INFO" if proven.kernel else "WARNING", "kernel fence", proven._asdict())
 
     def begin(self, deadline: float | None) -> None:
         """Give the server that has just been started its permit."""
@@ -146,7 +146,7 @@ class Keeper:
         now = self._clocks.boot()
         if self._watch.stepped(self._clocks.wall(), now):
             self._permit = rules.stepped(self._permit, now)
-            self._log("the wall clock stepped", {"steps": self._watch.steps, "left": self._permit.left(now)})
+            self._log("WARNING", "the wall clock stepped", {"steps": self._watch.steps, "left": self._permit.left(now)})
         return now
 
     def _tick(self) -> None:
@@ -168,10 +168,11 @@ class Keeper:
     def _renew(self) -> None:
         """Renew the permit in the kernel, or see that a closed one has no hole."""
         try:
+            self._fence.check()
             if self._permit.lapsed:
                 self._fence.flush()
             elif not self._fence.grant(lambda: self._permit.left(self._clocks.boot())):
-                self._log("the permit was not renewed: too late", {})
+                self._log("WARNING", "the permit was not renewed: too late", {})
         except FenceLostError as error:
             self._permit = rules.closed(self._permit)
             self._end(Reason.FENCE_LOST, str(error))
@@ -181,11 +182,11 @@ class Keeper:
             return
         self._killed = True
         self._flush()
-        self._log("server killed", {"reason": reason, "why": why})
+        self._log("WARNING", "server killed", {"reason": reason, "why": why})
         self._kill(reason)
 
     def _flush(self) -> None:
         try:
             self._fence.flush()
         except FenceLostError as error:
-            self._log("the fence is gone", {"why": error})
+            self._log("WARNING", "the fence is gone", {"why": error})

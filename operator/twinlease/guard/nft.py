@@ -8,8 +8,10 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+
+from twinlease.guard.caps import Capability, permitted
 
 # linux/netfilter.h, linux/netfilter/nf_tables.h: families, hooks, verdicts
 NFPROTO_INET, NFPROTO_IPV4, NFPROTO_NETDEV = 1, 2, 5
@@ -20,7 +22,7 @@ NF_DROP, NF_ACCEPT = 0, 1
 NFT_TABLE_F_OWNER, NFT_TABLE_F_PERSIST = 0x2, 0x4
 
 # enum nf_tables_msg_types
-_NEWTABLE, _DELTABLE, _NEWCHAIN, _NEWRULE, _NEWSET, _NEWSETELEM, _DELSETELEM = 0, 2, 3, 6, 9, 12, 14
+_NEWTABLE, _DELTABLE, _NEWCHAIN, _GETCHAIN, _NEWRULE, _NEWSET, _NEWSETELEM, _DELSETELEM = 0, 2, 3, 4, 6, 9, 12, 14
 
 _NFNL_SUBSYS_NFTABLES = 10
 _NFNL_MSG_BATCH_BEGIN, _NFNL_MSG_BATCH_END = 0x10, 0x11
@@ -32,6 +34,8 @@ _NLA_F_NESTED = 0x8000
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence number, port
 _GENERIC = struct.Struct("!BBH")  # nfgenmsg: family, version, resource
 _ERROR = struct.Struct("=i")
+_ATTRIBUTE = struct.Struct("=HH")
+_CHAIN_USE = 6
 _RECEIVE = 64 * 1024
 
 UDP, TCP = 17, 6
@@ -65,7 +69,7 @@ class Message(NamedTuple):
 
 def attribute(kind: int, value: bytes) -> bytes:
     """Return an attribute."""
-    return struct.pack("=HH", 4 + len(value), kind) + value + b"\0" * (-len(value) % 4)
+    return _ATTRIBUTE.pack(4 + len(value), kind) + value + b"\0" * (-len(value) % 4)
 
 
 def nested(kind: int, *inner: bytes) -> bytes:
@@ -258,10 +262,13 @@ class Nftables:
     Both opening it and sending take CAP_NET_ADMIN in effect.
 
     Raises:
+        PermissionError: We may not raise it.
         OSError: The kernel has no netfilter at all.
     """
 
     def __init__(self) -> None:
+        if not permitted(Capability.NET_ADMIN):
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, _NETLINK_NETFILTER)
         self._socket.bind((0, 0))
         self._next = 1
@@ -293,9 +300,32 @@ class Nftables:
         if failed is not None:
             raise failed
 
-    def _answers(self) -> list[tuple[int, int]]:
-        """Return what there is to read: sequence number and errno, 0 for done."""
-        found: list[tuple[int, int]] = []
+    def rules(self, chain: Chain) -> int:
+        """Return how many rules a chain has.
+
+        Raises:
+            NftError: There is no such chain.
+        """
+        sequence = self._next
+        self._next += 1
+        body = _GENERIC.pack(chain.family, 0, 0) + text(1, chain.table) + text(3, chain.name)
+        self._socket.send(_message(_NFNL_SUBSYS_NFTABLES << 8 | _GETCHAIN, _NLM_F_REQUEST, sequence, body))
+        for kind, answered, answer in self._messages():
+            if answered == sequence and kind == _NLMSG_ERROR:
+                raise NftError(-_ERROR.unpack_from(answer)[0], f"chain {chain.name}")
+            if answered == sequence:
+                return _number_in(answer[_GENERIC.size :], _CHAIN_USE)
+        raise NftError(errno.EIO, "no answer")
+
+    def _answers(self) -> Iterator[tuple[int, int]]:
+        """Yield what the kernel said to messages: sequence number and errno, 0 for done."""
+        for kind, sequence, body in self._messages():
+            if kind == _NLMSG_ERROR:
+                yield sequence, -_ERROR.unpack_from(body)[0]
+
+    def _messages(self) -> list[tuple[int, int, bytes]]:
+        """Return what there is to read: kind, sequence number and body of each message."""
+        found: list[tuple[int, int, bytes]] = []
         while True:
             try:
                 data = self._socket.recv(_RECEIVE)
@@ -305,9 +335,17 @@ class Nftables:
                 if error.errno != errno.ENOBUFS:  # some answers are lost
                     raise
                 continue
-            at = 0
-            while at + _HEADER.size + _ERROR.size <= len(data):
-                length, kind, _, sequence, _ = _HEADER.unpack_from(data, at)
-                if kind == _NLMSG_ERROR:
-                    found.append((sequence, -_ERROR.unpack_from(data, at + _HEADER.size)[0]))
-                at += max(_HEADER.size, (length + 3) & ~3)
+            while len(data) >= _HEADER.size:
+                length, kind, _, sequence, _ = _HEADER.unpack_from(data)
+                found.append((kind, sequence, data[_HEADER.size : length]))
+                data = data[max(_HEADER.size, (length + 3) & ~3) :]
+
+
+def _number_in(attributes: bytes, wanted: int) -> int:
+    """Return the number of 32 bits that is an attribute of a kind; 0 if there is none."""
+    while len(attributes) > _ATTRIBUTE.size:
+        length, kind = _ATTRIBUTE.unpack_from(attributes)
+        if kind == wanted:
+            return int.from_bytes(attributes[_ATTRIBUTE.size : length], "big")
+        attributes = attributes[max(_ATTRIBUTE.size, (length + 3) & ~3) :]
+    return 0

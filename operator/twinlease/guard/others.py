@@ -9,8 +9,8 @@ _USER, _INODE = 7, 8
 def packet_sockets(uid: int, listing: Path = _PACKET_SOCKETS) -> str:
     """Return which packet sockets of a user there are in this network namespace, as a sentence; empty: none.
 
-    To be asked while no server of our own runs: whose socket is whose cannot be told, for the kernel shows nobody the
-    descriptors of a program with file capabilities. Source: measured.
+    To be asked while no server of our own runs: whose socket is whose cannot be told, for what the descriptors of a
+    program with file capabilities stand for, not even its parent of the same user may read. Source: measured.
     """
     try:
         lines = listing.read_text(encoding="ascii").splitlines()[1:]

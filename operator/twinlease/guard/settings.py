@@ -40,6 +40,11 @@ class Settings(NamedTuple):
         return self.lease_dir / "twinlease.json"
 
     @property
+    def stopped(self) -> Path:
+        """Our last word: the server has ended and nobody starts another; there only while no guard runs."""
+        return self.run_dir / "stopped"
+
+    @property
     def candidates(self) -> Path:
         """Where the sidecar puts configurations that it has checked."""
         return self.run_dir / "candidate"

@@ -107,7 +107,7 @@ class Supervisor:
         self._loop = parts.loop
         self._relay = parts.relay
         self._storage = parts.storage
-        self._keeper = Keeper(parts.loop, parts.fence, self._kill, self._warn, parts.clocks)
+        self._keeper = Keeper(parts.loop, parts.fence, self._kill, self._log, parts.clocks)
         self._token = pod_token(settings.token)
         self._others = ""
         self._record: tuple[dict[str, Any] | None, str] = (None, "")
@@ -395,9 +395,6 @@ class Supervisor:
 
     def _log(self, level: str, message: str, fields: Mapping[str, object]) -> None:
         self._relay.write(logline.line(level, "twinlease.guard", message, fields, time.time()))
-
-    def _warn(self, message: str, fields: Mapping[str, object]) -> None:
-        self._log("WARNING", message, fields)
 
 
 def _start_of(fields: Mapping[str, Any]) -> Start:

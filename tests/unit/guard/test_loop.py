@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -63,3 +64,21 @@ def test_a_descriptor_is_watched_until_it_is_not(loop: Loop) -> None:
     assert seen == [b"a"]
     os.close(reading)
     os.close(writing)
+
+
+def test_work_that_blocks_does_not_block_the_loop(loop: Loop) -> None:
+    order: list[str] = []
+    released = threading.Event()
+
+    def work() -> None:
+        released.wait(5)
+        order.append("worked")
+
+    def done() -> None:
+        order.append("done")
+        loop.stop()
+
+    loop.offload(work, done)
+    loop.after(0.02, "meanwhile", lambda: (order.append("meanwhile"), released.set()))
+    loop.run()
+    assert order == ["meanwhile", "worked", "done"]

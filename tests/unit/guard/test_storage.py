@@ -169,3 +169,38 @@ def test_a_copy_stays_while_the_link_cannot_be_written(settings: Settings) -> No
     assert storage.copy() == storage.copy_for(revision)
     storage.forget_copy(storage.copy_for(revision))
     assert storage.copy() is None
+
+
+def test_a_record_is_kept_until_it_is_replaced(settings: Settings) -> None:
+    storage = Storage(settings)
+    assert storage.record() == (None, "")
+    storage.remember({"epoch": 1})
+    storage.remember({"epoch": 2, "a": "b"})
+    assert Storage(settings).record() == ({"epoch": 2, "a": "b"}, "")
+    assert {path.name for path in settings.lease_dir.iterdir()} == {"twinlease.json"}
+
+
+@pytest.mark.parametrize("content", ["", '{"epoch": 2', "[]", "\xff", '{"a": "' + "x" * 9000 + '"}', "[" * 8000])
+def test_a_record_that_is_none_is_told(settings: Settings, content: str) -> None:
+    settings.record.write_text(content, encoding="latin-1")
+    record, error = Storage(settings).record()
+    assert record is None
+    assert "twinlease.json" in error
+
+
+def test_a_record_that_cannot_be_written_leaves_the_one_before(settings: Settings) -> None:
+    storage = Storage(settings)
+    storage.remember({"epoch": 1})
+    (settings.lease_dir / ".twinlease.json.new").mkdir()
+    with pytest.raises(ProtocolError) as caught:
+        storage.remember({"epoch": 2})
+    assert caught.value.code == Code.STORAGE
+    assert storage.record() == ({"epoch": 1}, "")
+
+
+def test_a_directory_in_use_is_told_without_a_start(settings: Settings) -> None:
+    first = Storage(settings)
+    assert first.foreign() == ""
+    assert "another server uses" in Storage(settings).foreign()
+    os.close(first.lock())
+    assert Storage(settings).foreign() == ""
