@@ -166,7 +166,7 @@ def scene(server: ApiServer, guarded: Transport, namespace: str) -> Scene:
 # --- servers ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("role", Role)
 def test_a_server_may_change_every_field_of_its_own_part(scene: Scene, role: Role) -> None:
-    mine = [change for change in changes(scene.spec()) if change.own_of == role]
+    mine = [change for change in changes(scene.spec()) if change.own_of == role and change.path[3] != "node"]
     assert len(mine) > 30
     said = forbidden(scene.servers[role], scene.path, mine)
     assert {path: words for path, words in said.items() if words} == {}
@@ -185,6 +185,14 @@ def test_a_server_may_change_no_other_field_of_the_specification(scene: Scene, r
     expected = f"The {role} may change spec.servers.{role}.own and nothing else"
     assert {path: words for path, words in said.items() if expected not in words} == {}
     assert scene.spec() == before
+
+
+def test_a_server_may_not_take_an_order_away(scene: Scene) -> None:
+    order = {"epoch": 6, "interruption": 3, "evidence": "Expired"}
+    merge(scene.operator, scene.path, {"spec": {"epoch": 6, "order": order}})
+    for role in Role:
+        assert "nothing else" in refused(merge, scene.servers[role], scene.path, {"spec": {"order": None}})
+    assert scene.spec()["order"] == order
 
 
 @pytest.mark.parametrize("role", Role)
@@ -222,7 +230,7 @@ def test_a_server_may_not_take_metadata_away(scene: Scene) -> None:
 
 def test_a_server_writes_its_part_in_one_conditional_json_patch(scene: Scene) -> None:
     role, grant = Role.PRIMARY, "/spec/servers/primary/grant"
-    own = {"incarnation": scene.incarnation(role), "renewal": 7, "inForce": {"epoch": 5}}
+    own = {"incarnation": scene.incarnation(role), "node": "n1", "renewal": 7, "inForce": {"epoch": 5}}
     conditions = [
         {"op": "test", "path": f"{grant}/holder", "value": scene.incarnation(role)},
         {"op": "test", "path": f"{grant}/epoch", "value": 5},
@@ -249,7 +257,7 @@ def test_an_empty_holder_and_an_empty_incarnation_can_be_tested(scene: Scene) ->
 
 
 def test_a_server_may_apply_its_own_part_only(scene: Scene) -> None:
-    mine = {"own": {"incarnation": scene.incarnation(Role.PRIMARY), "renewal": 4}}
+    mine = {"own": {"incarnation": scene.incarnation(Role.PRIMARY), "node": "n1", "renewal": 4}}
     applied(scene.servers[Role.PRIMARY], scene.path, {"spec": {"servers": {"primary": mine}}})
     assert scene.spec()["servers"]["primary"]["own"]["renewal"] == 4
     theirs = {"spec": {"servers": {"primary": mine, "secondary": {"own": {"renewal": 4}}}}}
@@ -309,7 +317,10 @@ def test_another_pod_of_the_same_account_cannot_speak_for_this_incarnation(scene
         assert stranger["metadata"]["uid"] in said
         assert scene.incarnation(Role.PRIMARY) in said
     assert scene.spec() == before
-    mine = {"incarnation": f"{stranger['metadata']['uid']}/t"}
+    mine = {"incarnation": f"{stranger['metadata']['uid']}/t", "node": "n1"}
+    said = refused(merge, who, scene.path, {"spec": {"servers": {"primary": {"own": mine}}}})
+    assert 'own.node must be the node of the pod that writes it, n3. Found "n1"' in said
+    mine["node"] = "n3"
     merge(who, scene.path, {"spec": {"servers": {"primary": {"own": mine}}}})
     assert scene.spec()["servers"]["primary"]["own"]["incarnation"] == mine["incarnation"]
 

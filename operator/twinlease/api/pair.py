@@ -210,16 +210,20 @@ class ServingLeaseTimes(Model, frozen=True, kw_only=True):
         Duration, between("2s", "12h"), described("How long a server may answer on one renewal of its serving lease.")
     ] = "4m"
     alone_duration: Annotated[
-        Duration, between("2s", "168h"), described("The same for a survivor alone, so that it outlives an API outage.")
+        Duration,
+        between("2s", "168h"),
+        described("How long a survivor alone may answer on one renewal: longer, so that it outlives an API outage."),
     ] = "1h"
     promise: Annotated[
         Duration,
         between("2s", "12h"),
         described("How long a partner promises not to enter partner-down, in good times."),
     ] = "4m"
-    max_promise: Annotated[Duration, between("2s", "168h"), described("The same while the API is out of reach.")] = (
-        "30m"
-    )
+    max_promise: Annotated[
+        Duration,
+        between("2s", "168h"),
+        described("How long a partner promises not to enter partner-down while the API is out of reach."),
+    ] = "30m"
 
 
 class ReclaimPolicy(StrEnum):
@@ -431,14 +435,14 @@ class PairSpec(Model, frozen=True, kw_only=True):
 class PairServer(Model, frozen=True, kw_only=True):
     """One server of the pair as its sidecar reports it."""
 
-    name: str
-    role: str = ""
-    node: str = ""
-    address: str = ""
+    name: Annotated[str, described("Name of its DHCPServer.")]
+    role: Annotated[str, described("Its fixed part in the failover protocol: primary or secondary.")] = ""
+    node: Annotated[str, described("The node, once placed.")] = ""
+    address: Annotated[str, described("Serving address with its prefix length.")] = ""
     state: Annotated[str, described("The server's failover state as it reports it; Unknown if no report is fresh.")] = (
         "Unknown"
     )
-    partner_state: str = "Unknown"
+    partner_state: Annotated[str, described("Its partner's failover state as it knows it.")] = "Unknown"
     serving: Annotated[bool, described("It answers every client that is its to answer.")] = False
     config: Annotated[str, described("Revision of the configuration that it runs.")] = ""
     permit: Annotated[
@@ -450,8 +454,8 @@ class PairServer(Model, frozen=True, kw_only=True):
 class Takeover(Model, frozen=True, kw_only=True):
     """What partner-down means for this pair, and what the operator thinks of it now."""
 
-    reason: Annotated[str, Meta(max_length=64), described("The verdict.")] = ""
-    message: Annotated[str, Meta(max_length=2048)] = ""
+    reason: Annotated[str, Meta(max_length=64), described("The verdict in one word.")] = ""
+    message: Annotated[str, Meta(max_length=2048), described("The verdict in words, with times.")] = ""
     epoch: Annotated[int, described("Epoch of the serving lease; confirmations must repeat it.")] = 0
     earliest: Annotated[Time, described("When the takeover is considered at the earliest, while cut off.")] = ""
     addresses_usable: Annotated[
@@ -464,7 +468,8 @@ class Takeover(Model, frozen=True, kw_only=True):
         ""
     )
     silence: Annotated[
-        Duration, described("A server without any renewal has stopped after this long: D plus margin.")
+        Duration,
+        described("After this long without a renewal a server has stopped: servingLease.duration and a margin."),
     ] = "0s"
 
 

@@ -86,10 +86,10 @@ class ServerSpec(Model, frozen=True, kw_only=True):
 class Network(Model, frozen=True, kw_only=True):
     """The serving interface and the addresses that the sidecar found."""
 
-    interface: str = ""
-    link_up: bool = False
+    interface: Annotated[str, described("The serving interface.")] = ""
+    link_up: Annotated[bool, described("It has a carrier.")] = False
     address: Annotated[str, described("Serving address with its prefix length.")] = ""
-    failover_address: str = ""
+    failover_address: Annotated[str, described("Address on the failover link.")] = ""
     addresses: Annotated[tuple[str, ...], Meta(max_length=64, description="All of the interface's.")] = ()
 
 

@@ -118,11 +118,13 @@ class Grant(Model, frozen=True, kw_only=True):
     holder: Annotated[str, Meta(max_length=128), described("Incarnation that may serve; empty: none.", default="")] = ""
     node: Annotated[str, Meta(max_length=63), described("Node of the holder; empty: none.", default="")] = ""
     epoch: Annotated[int, described("Epoch of this grant.")] = 0
-    start: Annotated[Start, described("How the holder begins.")] = Start.RESUME
-    duration: Annotated[Duration, described("Longest service after a renewal.")] = "4m"
+    start: Annotated[Start, described("How the holder begins to serve.")] = Start.RESUME
+    duration: Annotated[Duration, described("How long it may answer on one renewal.")] = "4m"
     promise: Annotated[Duration, described("What its partner promises in good times.")] = "4m"
-    max_promise: Annotated[Duration, described("The same while the API is out of reach.")] = "30m"
-    isolation: Annotated[Isolation, described("Fence: it stops when nothing permits it to go on.")] = Isolation.FENCE
+    max_promise: Annotated[Duration, described("What its partner promises while the API is out of reach.")] = "30m"
+    isolation: Annotated[Isolation, described("Fence: it stops when nothing permits it to go on. Serve: never.")] = (
+        Isolation.FENCE
+    )
     watched: Watched = Watched()
 
 
@@ -132,7 +134,7 @@ class InForce(Model, frozen=True, kw_only=True):
     epoch: Annotated[int, described("Epoch of the grant that it serves under; 0: none.")] = 0
     duration: Annotated[Duration, described("It answers for no longer than this after a renewal.")] = "0s"
     promise: Annotated[Duration, described("It asks its partner for promises of this length in good times.")] = "0s"
-    max_promise: Annotated[Duration, described("The same while the API is out of reach.")] = "0s"
+    max_promise: Annotated[Duration, described("The length of promise that it asks for while the API is away.")] = "0s"
     isolation: Annotated[Isolation, described("Fence: it stops when nothing permits it to go on. Serve: never.")] = (
         Isolation.FENCE
     )
@@ -144,13 +146,13 @@ class Report(Model, frozen=True, kw_only=True):
 
     state: Annotated[str, described("Failover state; Unknown: the daemon does not run or gives no answer.")] = "Unknown"
     partner_state: Annotated[str, described("Its partner's failover state as it knows it.")] = "Unknown"
-    since: Annotated[int, described("Start time of state, seconds since the epoch, by the daemon's clock.")] = 0
+    since: Annotated[int, described("Start time of state, seconds since 1970, by the daemon's clock.")] = 0
     serving: Annotated[bool, described("It answers dynamic clients.")] = False
     mclt: Annotated[Duration, described("MCLT in force.")] = "0s"
     interruption: Annotated[int, described("Number of the present unbroken interruption; 0: none.")] = 0
-    interrupted_millis: Annotated[int, described("Its age when this was sent, by the node's boot clock.")] = 0
+    interrupted_millis: Annotated[int, described("Age of the interruption when this was sent, by boot clock.")] = 0
     promising: Annotated[bool, described("A promise to the partner not to enter partner-down may still run.")] = False
-    promise_seconds: Annotated[int, described("For how long at most, when this was sent.")] = 0
+    promise_seconds: Annotated[int, described("For how long a promise may still run at most.")] = 0
     config: Annotated[
         str, Meta(max_length=64), described("Revision of the configuration that runs; empty: none.", default="")
     ] = ""
@@ -163,8 +165,10 @@ class Lineage(Model, frozen=True, kw_only=True):
         str, Meta(max_length=64), described("Random id kept beside the leases; empty: none confirmed.", default="")
     ] = ""
     counter: Annotated[int, described("Raised with each confirmed write, on the disk first.")] = 0
-    newest: Annotated[int, described("Latest transaction in the lease database, seconds since the epoch.")] = 0
-    address: Annotated[str, Meta(max_length=15), described("Address that it is about.", default="")] = ""
+    newest: Annotated[int, described("Time of the latest transaction in it, seconds since 1970.")] = 0
+    address: Annotated[
+        str, Meta(max_length=15), described("Address that the latest transaction is about.", default="")
+    ] = ""
     confirmed: Annotated[Date, described("When this was written; empty: never.", default="")] = ""
 
 
@@ -302,7 +306,7 @@ SERVING_LEASE_RULES = validations(
 
 
 class ServingLeaseSpec(Model, frozen=True, kw_only=True, omit_defaults=False):
-    """Everything."""
+    """What was decided about a pair's service, and what each server confirmed of it."""
 
     epoch: Annotated[int, described("Raised by every grant and every revocation.")] = 0
     phase: Annotated[Phase, described("How the two stand to each other.")] = Phase.BOTH
