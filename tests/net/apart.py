@@ -14,7 +14,7 @@ from twinlease.model.service import Service
 from twinlease.model.states import FailoverState
 
 MCLT = 5
-LONGEST = 12
+LONGEST = 16  # more than three times mclt, or a secondary would give nothing away too early
 INTERRUPTED = (FailoverState.COMMUNICATIONS_INTERRUPTED, FailoverState.NORMAL)
 ALONE = (FailoverState.PARTNER_DOWN, FailoverState.COMMUNICATIONS_INTERRUPTED)
 
