@@ -131,6 +131,8 @@ def held(fresh: Held) -> Held:
     fresh.change(
         ("epoch", 4),
         ("established", True),
+        ("maxLease.duration", "1h"),
+        ("mclt.duration", "30m"),
         ("servers.primary.grant", GRANT | {"holder": "a/1", "node": "n1", "epoch": 4}),
         ("servers.secondary.grant", GRANT | {"holder": "b/1", "node": "n2", "epoch": 4}),
     )
@@ -211,6 +213,14 @@ WRONG = [
     Wrong("order without a rise", "spec.order", "found order.epoch 6 with spec.epoch 5", (("order.epoch", 6),)),
     Wrong("evidence changed later", "spec.order", "cannot change later", (("order.evidence", "Confirmed"),)),
     Wrong("interruption changed later", "spec.order", "cannot change later", (("order.interruption", 4),)),
+    Wrong("longest lease falls", "spec.maxLease.duration", "59m after 1h", (("maxLease.duration", "59m"),)),
+    Wrong(
+        "longest lease falls with its date",
+        "spec.maxLease.duration",
+        "falls only after its date was set; found 59m after 1h",
+        (("maxLease", {"duration": "59m", "until": "2031-01-01T00:00:00Z"}),),
+    ),
+    Wrong("MCLT falls", "spec.mclt.duration", "29m59s after 30m", (("mclt.duration", "29m59s"),)),
     *_of_a_grant("primary", "secondary", "a/1"),
     *_of_a_grant("secondary", "primary", ""),
     Wrong(
@@ -274,6 +284,11 @@ def test_what_the_operator_does_is_accepted(held: Held) -> None:
         ("order", again),
         ("servers.secondary.grant", revoked),
     )
+    # Bounds rise at once, and fall once their date was there.
+    for bound in ("maxLease", "mclt"):
+        held.change((f"{bound}.duration", "90m"))
+        held.change((f"{bound}.until", "2031-01-01T00:00:00Z"))
+        held.change((bound, {"duration": "10m", "until": ""}))
     # The same incarnation, granted once more after it gave its grant back.
     held.change(("epoch", 8), ("servers.primary.grant.epoch", 8))
     # After an older copy was restored: far beyond, and nobody holds anything.

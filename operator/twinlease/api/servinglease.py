@@ -11,7 +11,7 @@ from typing import Annotated, TypeAlias
 from msgspec import UNSET, Meta, UnsetType
 
 from twinlease.api.pair import Isolation
-from twinlease.api.rules import rule, text, validations
+from twinlease.api.rules import is_duration, rule, text, validations
 from twinlease.api.types import Duration, Model, described
 
 
@@ -280,6 +280,19 @@ def _entry_rules(role: str) -> tuple[dict[str, str], ...]:
     )
 
 
+def _bound_rule(field: str) -> dict[str, str]:
+    new, old = f"self.{field}.duration", f"oldSelf.{field}.duration"
+    return _rule(
+        f"!({is_duration(new)} && {is_duration(old)}) || duration({new}) >= duration({old}) || "
+        f"oldSelf.{field}.until != ''",
+        "falls only after its date was set",
+        f".{field}.duration",
+        "%s after %s",
+        new,
+        old,
+    )
+
+
 SERVING_LEASE_RULES = validations(
     _rule("self.epoch >= oldSelf.epoch", "must not fall", ".epoch", "%d after %d", "self.epoch", "oldSelf.epoch"),
     _rule(
@@ -300,6 +313,8 @@ SERVING_LEASE_RULES = validations(
         "self.epoch",
         "oldSelf.epoch",
     ),
+    _bound_rule("maxLease"),
+    _bound_rule("mclt"),
     *_entry_rules("primary"),
     *_entry_rules("secondary"),
 )
