@@ -20,7 +20,7 @@ from tests.net.client import Clients, Kind, hardware_addresses
 from tests.net.guarded import INTERFACE, Guard, alive, as_user, confined, connection, dhcpd_of, start
 from tests.net.jig import Jig, Namespace
 from tests.net.services import SECONDARY
-from twinlease.guard.fence import ARM_SECONDS, Fence
+from twinlease.guard.fence import ARM_SECONDS, PERIOD_SECONDS, Fence
 from twinlease.guard.selftest import leaks
 from twinlease.ipc.client import GuardStatus
 from twinlease.ipc.protocol import Code, FenceSpec, Mode, Op, ProtocolError, Request, encode_request
@@ -200,19 +200,21 @@ def test_what_queued_in_a_frozen_server_is_answered_to_nobody(jig: Jig, guard: G
     assert served(clients)
     assert ear.answers(0.0) > 0
     assert guard.process is not None
-    os.kill(guard.process.pid, signal.SIGSTOP)
-    os.kill(pid, signal.SIGSTOP)
-    for mac in hardware_addresses(50, family=4):
-        clients.ask(mac, listen=0.0)
-    assert not relayed(jig, listen=0.01)
-    with connection(guard) as sock:
-        # A permit that was on its way when the machine stopped.
-        sock.sendall(encode_request(Request(1, Op.PERMIT, {"deadline": boot_time() + 60})))
+    with connection(guard) as sock, sock.makefile("rb") as replies:
+        sock.sendall(encode_request(Request(1, Op.STATUS, {})))
+        assert json.loads(replies.readline())["result"]["running"]
+        os.kill(guard.process.pid, signal.SIGSTOP)
+        os.kill(pid, signal.SIGSTOP)
+        for mac in hardware_addresses(50, family=4):
+            clients.ask(mac, listen=0.0)
+        assert not relayed(jig, listen=0.01)
+        # A permit that was on its way when the machine stopped: the guard hears it before it looks at the clock.
+        sock.sendall(encode_request(Request(2, Op.PERMIT, {"deadline": boot_time() + 60})))
         until_boot_time(deadline + ARM_SECONDS)
         os.kill(pid, signal.SIGCONT)
         assert ear.answers(1.0) == 0, "thawed before its guard"
         os.kill(guard.process.pid, signal.SIGCONT)
-        assert json.loads(sock.makefile("rb").readline())["error"]["code"] == Code.LAPSED
+        assert json.loads(replies.readline())["error"]["code"] == Code.LAPSED
     assert ear.answers(0.5) == 0
     ear.close()
     assert ended(guard)[0] == "PermitEnded"
@@ -320,6 +322,17 @@ def test_a_keeper_that_stalls_grants_nothing(jig: Jig) -> None:
         assert not fence.grant(lambda: 0.0)
         assert not fence.grant(lambda: -5.0)
         assert leaks(INTERFACE) == ""
+        fence.remove()
+
+
+def test_renewals_leave_no_gap(jig: Jig) -> None:
+    with jig.primary.namespace.entered():
+        fence = Fence()
+        fence.prepare(INTERFACE, 0, PORTS)
+        end = boot_time() + 2.5 * PERIOD_SECONDS
+        while boot_time() < end:
+            assert fence.grant(lambda: 60.0)
+            assert "a raw frame on eth0 gets out; a UDP packet gets out" in leaks(INTERFACE)
         fence.remove()
 
 
@@ -466,11 +479,13 @@ def test_a_step_of_the_wall_clock_cuts_the_permit_short(jig: Jig, by: float) -> 
         assert guard.client.status().clock_steps == 2
 
 
-def test_a_clean_end_lets_the_server_finish_and_takes_the_fence_down(jig: Jig, guard: Guard, clients: Clients) -> None:
+def test_a_clean_end_lets_the_server_finish_and_takes_the_fence_down(jig: Jig, guard: Guard) -> None:
     pid = serve(guard).pid
     assert guard.process is not None
     guard.process.send_signal(signal.SIGTERM)
-    until("the fence is closed", lambda: not served(clients), timeout=2)
+    with jig.primary.namespace.entered():
+        until("the fence is closed", lambda: leaks(INTERFACE) == "", timeout=2, every=0.01)
+    assert alive(pid), "it has half a second to tell its partner what it has acknowledged"
     assert guard.process.wait(10) == 0
     assert not alive(pid)
     assert "reason=Stopped" in guard.said()
