@@ -7,7 +7,8 @@ import json
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,11 +25,17 @@ TOKEN = "the-token-of-a-service-account"  # noqa: S105 - of a server that lives 
 _BASE = f"/namespaces/{NAMESPACE}/"
 
 
+class PatchError(Exception):
+    """A JSON Patch that cannot be applied."""
+
+
 class FakeApi:
     """Objects by plural and name, with listeners wherever one is wanted.
 
     Attributes:
         writes: Every status that was written, in order, with the name of its object.
+        patches: Every JSON Patch that was taken: when (monotonic), of which object, and its operations.
+        before_patch: Called with the operations of a JSON Patch before it is applied, if it is set.
         version: The last resource version that was given.
         reachable: False: every request is refused and watches end.
     """
@@ -36,8 +43,10 @@ class FakeApi:
     def __init__(self, directory: Path) -> None:
         self.account = directory / "account"
         self.writes: list[tuple[str, Object]] = []
+        self.patches: list[tuple[float, str, list[Object]]] = []
+        self.before_patch: Callable[[list[Object]], None] | None = None
         self.reachable = True
-        self.changed = threading.Condition()
+        self.changed = threading.Condition(threading.RLock())
         self.objects: dict[tuple[str, str], Object] = {}
         self.version = 100
         self._exits = ExitStack()
@@ -74,6 +83,43 @@ class FakeApi:
                 found["metadata"]["generation"] += 1
             found.update(content)
             self._touch(found)
+
+    def patch(self, plural: str, name: str, operations: list[Object]) -> Object | None:
+        """Apply a JSON Patch (RFC 6902: test, add, replace on objects); None if there is no such object.
+
+        Raises:
+            PatchError: A test failed, or a path is not there; nothing has changed.
+        """
+        with self.changed:
+            found = self.objects.get((plural, name))
+            if found is None:
+                return None
+            if self.before_patch is not None:
+                self.before_patch(operations)
+            changed = json.loads(json.dumps(found))
+            for operation in operations:
+                _apply(changed, operation)
+            found.clear()
+            found.update(changed)
+            self.patches.append((time.monotonic(), name, operations))
+            self._touch(found)
+            return found
+
+    def replace(self, plural: str, name: str, version: str, spec: Object) -> bool:
+        """Compare-and-swap of a spec: do nothing and tell so if the object is not of that version any more."""
+        with self.changed:
+            found = self.objects[plural, name]
+            if found["metadata"]["resourceVersion"] != version:
+                return False
+            found["spec"] = spec
+            self._touch(found)
+            return True
+
+    def read(self, plural: str, name: str) -> Object:
+        """Return a copy of an object."""
+        with self.changed:
+            copy: Object = json.loads(json.dumps(self.objects[plural, name]))
+            return copy
 
     def status(self, name: str) -> Object:
         """Return the status of a DHCPServer."""
@@ -149,14 +195,27 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(text)
 
     def do_PATCH(self) -> None:
-        """Apply a status."""
+        """Apply a status, or a JSON Patch."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if not self._admitted():
+            return
+        if self.headers["Content-Type"] == "application/json-patch+json":
+            self._json_patch(body)
             return
         plural, name, subresource = urlsplit(self.path).path.partition(_BASE)[2].split("/")
         assert subresource == "status"
         assert "fieldManager=twinlease-sidecar" in self.path
         stored = self.api.write_status(plural, name, body)
+        self._answer(json.dumps(stored) if stored else None)
+
+    def _json_patch(self, operations: list[Object]) -> None:
+        plural, name = urlsplit(self.path).path.partition(_BASE)[2].split("/")
+        assert "fieldManager=twinlease-sidecar" in self.path
+        try:
+            stored = self.api.patch(plural, name, operations)
+        except PatchError as error:
+            self._answer(json.dumps({"reason": "Invalid", "message": str(error)}), 422)
+            return
         self._answer(json.dumps(stored) if stored else None)
 
     def _admitted(self) -> bool:
@@ -199,6 +258,23 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
+
+
+def _apply(whole: Object, operation: Object) -> None:
+    """Apply one operation."""
+    *parents, last = operation["path"].split("/")[1:]
+    place = whole
+    for part in parents:
+        if not isinstance(place, dict) or part not in place:
+            raise PatchError(f"no {operation['path']}")
+        place = place[part]
+    if operation["op"] in {"test", "replace"} and last not in place:
+        raise PatchError(f"no {operation['path']}")
+    if operation["op"] == "test":
+        if place[last] != operation["value"]:
+            raise PatchError(f"{operation['path']} is {place[last]!r}, not {operation['value']!r}")
+    else:
+        place[last] = operation["value"]
 
 
 def _self_signed(both: Path, certificate: Path) -> None:

@@ -14,10 +14,14 @@ from msgspec import to_builtins
 
 from tests.lab.waiting import until
 from tests.net.apiserver import NAMESPACE, FakeApi
+from tests.net.granting import CALM, Operator
 from tests.net.guarded import INTERFACE, Guard
 from tests.net.jig import SECRET, Jig, Namespace
+from twinlease.decide.pairview import Policy
 from twinlease.model.service import Service
 from twinlease.model.states import Role
+
+PEER_PORT = 7922
 
 
 class Sidecar:
@@ -128,6 +132,13 @@ class Member:
                 "interface": INTERFACE,
                 "subnets": [str(pool.subnet) for pool in service.pools],
                 "omapiPort": service.omapi_port,
+                "failoverPort": service.endpoints[self.role].failover_port,
+                "peerPort": PEER_PORT,
+                "partner": {
+                    "name": f"lan-{self.role.other}",
+                    "failoverAddress": str(service.endpoints[self.role.other].failover_address),
+                    "failoverPort": service.endpoints[self.role.other].failover_port,
+                },
                 "pools": to_builtins(pools),
                 **spec,
             },
@@ -135,11 +146,12 @@ class Member:
 
 
 class ManagedPair:
-    """Two members and the API that they report to."""
+    """Two members, the API that they report to, and who grants."""
 
-    def __init__(self, api: FakeApi, members: dict[Role, Member]) -> None:
+    def __init__(self, api: FakeApi, members: dict[Role, Member], operator: Operator) -> None:
         self.api = api
         self.members = members
+        self.operator = operator
 
     @property
     def primary(self) -> Member:
@@ -174,16 +186,17 @@ class ManagedPair:
 
 
 @contextmanager
-def managed(jig: Jig) -> Iterator[ManagedPair]:
+def managed(jig: Jig, policy: Policy = CALM) -> Iterator[ManagedPair]:
     """Build a managed pair on a jig, nothing of it running yet, and end what runs with the block."""
     with ExitStack() as stack:
         api = stack.enter_context(FakeApi(jig.directory))
+        operator = stack.enter_context(Operator(api, policy))
         members = {}
         for role, server in jig.servers.items():
             members[role] = Member(role, server.directory, server.namespace, api)
             stack.enter_context(members[role].guard)
             stack.callback(members[role].sidecar.close)
-        yield ManagedPair(api, members)
+        yield ManagedPair(api, members, operator)
 
 
 def memory_kib(pid: int) -> int:

@@ -20,7 +20,9 @@ from twinlease.model.states import Role
 from twinlease.sidecar.observed import ANNOTATION_ESTABLISHED
 
 ENDS = NO_POOLS.endpoints
-CONDITIONS = ["NetworkReady", "ConfigAccepted", "Running", "Serving"]
+CONDITIONS = [
+    "NetworkReady", "ConfigAccepted", "Running", "Serving", "Permitted", "KernelFence", "LeaseDatabaseIntact",
+]  # fmt: skip
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 import signal
 import sys
 import threading
@@ -10,20 +11,29 @@ from types import FrameType
 
 import twinlease
 from twinlease import log, omapi
-from twinlease.engines.protocol import engine
+from twinlease.engines.protocol import Engine, engine
 from twinlease.ipc.client import GuardClient
 from twinlease.kube.client import Client
 from twinlease.kube.light import in_cluster
-from twinlease.kube.protocol import ApiError
+from twinlease.kube.protocol import SERVERS, SERVING_LEASES, ApiError
 from twinlease.log import kv
 from twinlease.netlink.protocol import NetlinkError
 from twinlease.netlink.rtnl import RouteNetlink
-from twinlease.sidecar.agent import Agent, Parts
+from twinlease.sidecar.agent import RELEASE_SECONDS, Agent
+from twinlease.sidecar.board import Parts
+from twinlease.sidecar.clock import Clocks
 from twinlease.sidecar.configs import ConfigSource
+from twinlease.sidecar.keeper import Keeper
+from twinlease.sidecar.leases import ServingLease
 from twinlease.sidecar.memory import Memory
 from twinlease.sidecar.netwatch import NetworkWatch
+from twinlease.sidecar.observed import lease_object, server_object
+from twinlease.sidecar.peer import Peer, Promises
 from twinlease.sidecar.probe import Probe
+from twinlease.sidecar.promises import Conversation, key_of
 from twinlease.sidecar.publisher import Publisher
+from twinlease.sidecar.record import Durable
+from twinlease.sidecar.renewal import Renewal
 from twinlease.sidecar.settings import Settings, SettingsError, from_environment
 from twinlease.sidecar.watcher import Watcher
 
@@ -32,8 +42,10 @@ _log = logging.getLogger(__name__)
 MANAGER = "twinlease-sidecar"
 
 _CONTROL_SECONDS = 1.0
+_CALM_SECONDS = 10.0
 # A call that is under way may take longer than anybody wants to wait for our end; nothing is lost by dropping it.
 _LAST_RESORT_SECONDS = 0.8
+_SESSION_BYTES = 8
 
 
 def run(argv: Sequence[str]) -> int:
@@ -52,7 +64,9 @@ def run(argv: Sequence[str]) -> int:
         return 1
     _log.info("sidecar ready", extra=kv(version=twinlease.__version__, server=settings.server, node=settings.node))
     agent.run(stopping)
-    _log.info("sidecar ends, the server goes on")
+    signal.setitimer(signal.ITIMER_REAL, RELEASE_SECONDS + _LAST_RESORT_SECONDS)
+    agent.farewell()
+    _log.info("sidecar ends")
     return 0
 
 
@@ -69,27 +83,49 @@ def assemble(settings: Settings, environment: Mapping[str, str]) -> Agent:
     secret = (settings.secret_dir / "secret").read_text(encoding="ascii").strip()
     kind.write_credentials(settings.run_dir, secret)
     transport = in_cluster(environment, settings.account_dir, agent=f"{MANAGER}/{twinlease.__version__}")
-    client = Client(transport, MANAGER)
-    wake = threading.Event()
-    parts = Parts(
+    parts = _parts(settings, kind, secret, lambda seconds: Client(transport, MANAGER, timeout=seconds))
+    agent = Agent(parts)
+    watch = NetworkWatch(parts.links, agent.network_changed)
+    for thread in (parts.watcher, parts.publisher, parts.renewal, parts.peer, watch):
+        thread.start()
+    return agent
+
+
+def _parts(settings: Settings, kind: Engine, secret: str, client: Callable[[float], Client]) -> Parts:
+    """Return everything that the agent works with; nothing of it runs yet."""
+    clocks, wake = Clocks(), threading.Event()
+    calm = client(_CALM_SECONDS)
+    guard = GuardClient(settings.run_dir / "guard.sock")
+    keeper = Keeper(guard, clocks.boot, wake.set)
+    durable = Durable(guard)
+    promises = Promises(durable, clocks)
+    lease = ServingLease(
+        lambda name: Watcher(calm, SERVING_LEASES, settings.namespace, name, lease_object, wake.set, forgets=True)
+    )
+    conversation = Conversation(key_of(secret), lambda: secrets.token_hex(_SESSION_BYTES))
+    return Parts(
         settings=settings,
+        clocks=clocks,
         engine=kind,
-        guard=GuardClient(settings.run_dir / "guard.sock"),
+        guard=guard,
         links=RouteNetlink(),
-        watcher=Watcher(client, settings.namespace, settings.server, wake.set),
-        publisher=Publisher(client, settings.namespace, settings.server),
-        configs=ConfigSource(client, settings.namespace, settings.run_dir / "candidate"),
+        watcher=Watcher(calm, SERVERS, settings.namespace, settings.server, server_object, wake.set),
+        lease=lease,
+        publisher=Publisher(calm, settings.namespace, settings.server),
+        configs=ConfigSource(calm, settings.namespace, settings.run_dir / "candidate"),
         probe=Probe(
             kind,
             lambda port, key: omapi.connect("127.0.0.1", port, key, secret, _CONTROL_SECONDS),
             settings.lease_dir,
         ),
         memory=Memory(settings.run_dir),
+        durable=durable,
+        keeper=keeper,
+        promises=promises,
+        renewal=Renewal(client, settings.namespace, lease, durable, keeper, clocks, wake.set),
+        peer=Peer(conversation, promises, keeper, clocks, wake.set),
+        wake=wake,
     )
-    agent = Agent(parts, wake)
-    for thread in (parts.watcher, parts.publisher, NetworkWatch(parts.links, agent.network_changed)):
-        thread.start()
-    return agent
 
 
 def _on_signals() -> Callable[[], bool]:

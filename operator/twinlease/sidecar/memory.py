@@ -8,7 +8,9 @@ import msgspec
 from msgspec import Struct
 
 from twinlease.log import kv
+from twinlease.sidecar.interruption import Interruption
 from twinlease.sidecar.observed import ServerObject
+from twinlease.sidecar.tenure import Tenure
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +31,7 @@ class Served(Struct, frozen=True):
 
 
 class Memory:
-    """Keeps the last DHCPServer and the last start.
+    """Keeps the last DHCPServer, the last start, the grant that was taken up and the present interruption.
 
     Args:
         directory: The volume; it lives as long as the pod.
@@ -38,6 +40,8 @@ class Memory:
     def __init__(self, directory: Path) -> None:
         self._server = directory / "server.json"
         self._served = directory / "served.json"
+        self._tenure = directory / "tenure.json"
+        self._interruption = directory / "interruption.json"
 
     def server(self) -> ServerObject | None:
         """Return the DHCPServer as it was last read, None if it never was."""
@@ -53,6 +57,37 @@ class Memory:
         except (OSError, msgspec.MsgspecError):
             return None
 
+    def tenure(self) -> Tenure:
+        """Return the grant that was taken up last; an empty one if none was.
+
+        Raises:
+            OSError: It cannot be read.
+            msgspec.MsgspecError: It makes no sense.
+        """
+        try:
+            return msgspec.json.decode(self._tenure.read_bytes(), type=Tenure)
+        except FileNotFoundError:
+            return Tenure()
+
+    def interruption(self) -> Interruption:
+        """Return the last interruption."""
+        try:
+            return msgspec.json.decode(self._interruption.read_bytes(), type=Interruption)
+        except (OSError, msgspec.MsgspecError):
+            return Interruption()
+
+    def keep_tenure(self, tenure: Tenure) -> None:
+        """Remember a grant.
+
+        Raises:
+            OSError: It cannot be kept, so nothing may be done that relies on it.
+        """
+        _replace(self._tenure, tenure)
+
+    def keep_interruption(self, interruption: Interruption) -> None:
+        """Remember an interruption."""
+        _write(self._interruption, interruption)
+
     def keep_server(self, server: ServerObject) -> None:
         """Remember a DHCPServer."""
         _write(self._server, server)
@@ -64,12 +99,16 @@ class Memory:
 
 def _write(path: Path, value: Struct) -> None:
     """Write atomically; that a memory fails is no reason to do so too."""
+    try:
+        _replace(path, value)
+    except OSError as error:
+        _log.warning("cannot remember", extra=kv(file=path, why=error))
+
+
+def _replace(path: Path, value: Struct) -> None:
     fresh = path.with_name(f".{path.name}")
     with contextlib.suppress(FileNotFoundError):
         fresh.unlink()
-    try:
-        fresh.touch(mode=0o600)
-        fresh.write_bytes(msgspec.json.encode(value))
-        fresh.replace(path)
-    except OSError as error:
-        _log.warning("cannot remember", extra=kv(file=path, why=error))
+    fresh.touch(mode=0o600)
+    fresh.write_bytes(msgspec.json.encode(value))
+    fresh.replace(path)

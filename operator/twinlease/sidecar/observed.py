@@ -5,11 +5,20 @@ from enum import StrEnum
 from msgspec import Struct, convert, field
 
 from twinlease.api.server import PoolUsage, ServerSpec, ServerStatus
+from twinlease.api.servinglease import DatabaseVerdict, Grant, InForce, Own, ServingLeaseSpec
 from twinlease.api.types import Model
-from twinlease.engines.protocol import FailoverStatus
+from twinlease.decide.pairview import entry
+from twinlease.decide.permit import Promiser
+from twinlease.engines.protocol import FailoverStatus, Watermark
 from twinlease.ipc.client import GuardStatus
 from twinlease.kube.protocol import Json
+from twinlease.model.states import FailoverState, Role
 from twinlease.netlink.choose import Network, NetworkProblem
+from twinlease.sidecar.database import Found
+from twinlease.sidecar.interruption import Interruption
+from twinlease.sidecar.keeper import Held
+from twinlease.sidecar.peer import Heard
+from twinlease.sidecar.tenure import Standing, Tenure, standing
 
 ANNOTATION_ESTABLISHED = "twinlease.io/established"
 """On a DHCPServer: the operator has seen the pair serve together. Its name is the operator's."""
@@ -40,6 +49,24 @@ def server_object(found: Json) -> ServerObject:
         msgspec.ValidationError: It is none; the message says where.
     """
     return convert(found, ServerObject)
+
+
+class LeaseObject(Struct, frozen=True, kw_only=True):
+    """The pair's DHCPServingLease as the API has it; ``raw`` is what it was read as."""
+
+    metadata: Metadata
+    spec: ServingLeaseSpec
+    raw: Json
+
+
+def lease_object(found: Json) -> LeaseObject:
+    """Return the typed object.
+
+    Raises:
+        msgspec.ValidationError: It is none; the message says where.
+    """
+    metadata = convert(found.get("metadata"), Metadata)
+    return LeaseObject(metadata=metadata, spec=convert(found.get("spec"), ServingLeaseSpec), raw=found)
 
 
 class Desired(Struct, frozen=True, kw_only=True):
@@ -101,6 +128,21 @@ class Observed(Struct, frozen=True, kw_only=True):
         pools: Addresses by binding state, counted now and then.
         unacked_updates: The server's answer at the moment when the pools were counted: it changes all the time.
         engine_version: Of the server's program; empty if it cannot be told.
+        boot: CLOCK_BOOTTIME of this look, seconds.
+        wall: The wall clock at this look, seconds since the epoch.
+        token: The guard's, for the pod's life; empty until it was asked once.
+        lease: None until the serving lease was read once.
+        tenure: The grant that was taken up last.
+        held: The permit.
+        found: The lease database and the record beside it.
+        verdict: What the lease database is.
+        reach: How far the leases reach; None: not known.
+        interruption: The present one, or the last.
+        promiser: What is promised to the partner.
+        heard: The partner's sidecar.
+        ready_since: Since when nothing but a grant was missing for a start; None: more is missing.
+        stopping: The sidecar is asked to end.
+        gone: The guard has ended and left word that the daemon is dead: the pod ends.
     """
 
     desired: Desired | None = None
@@ -117,6 +159,23 @@ class Observed(Struct, frozen=True, kw_only=True):
     pools: tuple[PoolUsage, ...] = ()
     unacked_updates: int = 0
     engine_version: str = ""
+    boot: float = 0.0
+    wall: float = 0.0
+    pod_uid: str = ""
+    node: str = ""
+    token: str = ""
+    lease: LeaseObject | None = None
+    tenure: Tenure = Tenure()
+    held: Held = Held()
+    found: Found = Found()
+    verdict: DatabaseVerdict = DatabaseVerdict.UNKNOWN
+    reach: Watermark | None = None
+    interruption: Interruption = Interruption()
+    promiser: Promiser = Promiser()
+    heard: Heard = Heard()
+    ready_since: float | None = None
+    stopping: bool = False
+    gone: bool = False
 
     @property
     def running(self) -> bool:
@@ -129,3 +188,44 @@ class Observed(Struct, frozen=True, kw_only=True):
         if self.desired is None or not self.desired.object.spec.config:
             return ""
         return self.desired.object.spec.config.revision
+
+    @property
+    def role(self) -> Role | None:
+        """This server's role; None until the DHCPServer was read once."""
+        return Role(self.desired.object.spec.role) if self.desired is not None else None
+
+    @property
+    def incarnation(self) -> str:
+        """This pod's life, as grants name it; empty until the guard has told its token."""
+        return f"{self.pod_uid}/{self.token}" if self.token else ""
+
+    @property
+    def grant(self) -> Grant | None:
+        """The operator's part of this server's entry; None until it was read once."""
+        return None if self.lease is None or self.role is None else entry(self.lease.spec, self.role).grant
+
+    @property
+    def confirmed(self) -> Own | None:
+        """This server's own part, as the API has it; None until it was read once."""
+        return None if self.lease is None or self.role is None else entry(self.lease.spec, self.role).own
+
+    @property
+    def standing(self) -> Standing:
+        """What the serving lease says about this incarnation."""
+        return standing(self.tenure, self.grant, self.incarnation)
+
+    @property
+    def in_force(self) -> InForce:
+        """What this incarnation confirmed last, as the API has it; nothing: it confirmed nothing."""
+        own = self.confirmed
+        return own.in_force if own is not None and own.incarnation == self.incarnation else InForce()
+
+    @property
+    def state(self) -> FailoverState:
+        """The daemon's own state; ``UNKNOWN`` while it does not run or gives no answer."""
+        return self.failover.local if self.running and self.failover is not None else FailoverState.UNKNOWN
+
+    @property
+    def unbroken(self) -> bool:
+        """Whether the grant that was taken up may still be used: its permit held throughout."""
+        return bool(self.tenure.epoch) and self.held.epoch == self.tenure.epoch and not self.held.broken

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from twinlease.api.server import PoolUsage, ServerSpec
 from twinlease.engines.process import server_process
-from twinlease.engines.protocol import Control, ControlError, Engine, FailoverStatus, LeaseCounter
+from twinlease.engines.protocol import Control, ControlError, Engine, FailoverStatus, LeaseCounter, Watermark
 from twinlease.model.service import AddressRange
 
 Connect = Callable[[int, str], Any]
@@ -53,7 +53,18 @@ class Probe:
         self._controlled: tuple[str, int] | None = None
         self._failover: FailoverStatus | None = None
         self._answered_at = 0.0
-        self._count_after = 0.0
+        self._count_after = self._follow_after = 0.0
+        self._counted = False
+
+    @property
+    def transitions(self) -> int:
+        """How often a change of the server's state was seen to be recorded; only differences tell."""
+        return self._counter.transitions
+
+    @property
+    def reach(self) -> Watermark | None:
+        """How far the leases reached at the last look at them; None: there was none."""
+        return self._counter.watermark if self._counted else None
 
     def failover(self, spec: ServerSpec) -> FailoverStatus | None:
         """Ask for the failover state and return it, None if the server has given no answer for a while."""
@@ -73,23 +84,43 @@ class Probe:
         if self._control is not None:
             self._control.close()
 
+    def control(self, spec: ServerSpec) -> Control:
+        """Return the control interface of the server that the spec describes."""
+        return self._session(spec)
+
+    def follow(self, spec: ServerSpec, *, at_once: bool) -> None:
+        """Look at what was appended to the lease database, for records of its state.
+
+        Args:
+            spec: Of the server.
+            at_once: Whatever it costs; else only as far as that is little.
+        """
+        began = time.monotonic()
+        if at_once or began >= self._follow_after:
+            self._look(spec)
+            self._follow_after = began + (time.monotonic() - began) / _COUNT_SHARE
+
     def count(self, spec: ServerSpec) -> bool:
         """Look at the lease database if it is time to; tell whether it was looked at."""
         began = time.monotonic()
         if began < self._count_after:
             return False
+        self._look(spec)
+        took = time.monotonic() - began
+        self._count_after = began + max(_COUNT_SECONDS, took / _COUNT_SHARE)
+        return True
+
+    def _look(self, spec: ServerSpec) -> None:
         wanted = {pool.name: [_range(run.start, run.end) for run in pool.ranges] for pool in spec.pools}
         try:
             counts = self._counter.count(wanted)
+            self._counted = True
         except OSError:
             counts = {}
         pools = tuple(
             PoolUsage(name=name, addresses=sum(map(len, wanted[name])), **found) for name, found in counts.items()
         )
         self.usage = Usage(pools, self._failover.unacked_updates if self._failover else 0)
-        took = time.monotonic() - began
-        self._count_after = began + max(_COUNT_SECONDS, took / _COUNT_SHARE)
-        return True
 
     def _session(self, spec: ServerSpec) -> Control:
         """Return the control of the server that the spec describes."""

@@ -6,13 +6,16 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 import twinlease
-from twinlease.api.server import Daemon, Exit, FailoverReport, RunningConfig, ServerStatus
+from twinlease.api.server import Daemon, Exit, FailoverReport, PeerReport, PermitReport, RunningConfig, ServerStatus
 from twinlease.api.server import Network as NetworkStatus
+from twinlease.api.servinglease import DatabaseVerdict
 from twinlease.api.types import Condition
+from twinlease.decide.permit import FOR_EVER
 from twinlease.ipc.client import LastExit
 from twinlease.model import durations
 from twinlease.model.states import FailoverState, serves
 from twinlease.netlink.choose import Network, NetworkProblem
+from twinlease.sidecar import database
 from twinlease.sidecar.observed import Observed, Verdict
 from twinlease.sidecar.plan import WAITING_FOR_NORMAL, Step
 
@@ -20,38 +23,52 @@ NETWORK_READY = "NetworkReady"
 CONFIG_ACCEPTED = "ConfigAccepted"
 RUNNING = "Running"
 SERVING = "Serving"
+PERMITTED = "Permitted"
+KERNEL_FENCE = "KernelFence"
+LEASE_DATABASE_INTACT = "LeaseDatabaseIntact"
 
 _TRUE, _FALSE, _UNKNOWN = "True", "False", "Unknown"
 
 _NOT_ACCEPTED = (Verdict.REJECTED, Verdict.FAILED, Verdict.DIGEST_MISMATCH, Verdict.UNREADABLE)
 # Where these keep the server from running, how it ended before does not matter.
-_NOT_ABOUT_THE_SERVER = ("Paused", "NoNetwork")
+_NOT_ABOUT_THE_SERVER = ("Paused", "NoNetwork", "Maintenance", "WaitingForGrant")
+_SPOILT = (DatabaseVerdict.LOST, DatabaseVerdict.STALE, DatabaseVerdict.SHORT, DatabaseVerdict.FOREIGN)
+_OFFSET_MILLIS = 100
 _MAX_MESSAGE = 4000
 _MAX_ADDRESSES = 64
 # The guard's words for a failed start, as the condition says them.
 _START_REASONS = {"storage": "StorageNotWritable"}
 
 
-def report(now: Observed, step: Step, pod_uid: str) -> ServerStatus:
+def report(now: Observed, step: Step) -> ServerStatus:
     """Return the status without the conditions' times.
 
     Args:
         now: The snapshot.
         step: What ``plan`` said of it: why the server does not run, if it does not.
-        pod_uid: UID of the pod that reports.
     """
     generation = now.desired.object.metadata.generation if now.desired else 0
     serving = _serving(now)
-    conditions = (_network_ready(now), _config_accepted(now), _running(now, step), serving)
+    conditions = (
+        _network_ready(now),
+        _config_accepted(now),
+        _running(now, step),
+        serving,
+        _permitted(now, step),
+        _kernel_fence(now),
+        _database(now),
+    )
     return ServerStatus(
         observed_generation=generation,
-        pod_uid=pod_uid,
+        pod_uid=now.pod_uid,
         conditions=tuple(replace(condition, observed_generation=generation) for condition in conditions),
         network=_network(now),
         config=_config(now),
         failover=_failover(now),
         serving=serving.status == _TRUE,
         daemon=_daemon(now),
+        permit=_permit(now),
+        peer=_peer(now),
         pools=now.pools,
         version=twinlease.__version__,
     )
@@ -72,7 +89,13 @@ def dated(status: ServerStatus, before: ServerStatus, at: float) -> ServerStatus
         unchanged = old is not None and old.status == condition.status and old.last_transition_time
         since = old.last_transition_time if old is not None and unchanged else timestamp(at)
         conditions.append(replace(condition, last_transition_time=since))
-    return replace(status, conditions=tuple(conditions))
+    permit, last = status.permit, before.permit
+    if (permit.kind, permit.epoch, permit.start) == (last.kind, last.epoch, last.start):
+        permit = last
+    peer = status.peer
+    if abs(peer.clock_offset_millis - before.peer.clock_offset_millis) <= _OFFSET_MILLIS:
+        peer = replace(peer, clock_offset_millis=before.peer.clock_offset_millis)
+    return replace(status, conditions=tuple(conditions), permit=permit, peer=peer)
 
 
 def timestamp(seconds: float) -> str:
@@ -133,6 +156,59 @@ def _serving(now: Observed) -> Condition:
     if serves(local, partner):
         return _condition(SERVING, _TRUE, local.value, f"{local} with the partner in {partner}")
     return _condition(SERVING, _FALSE, local.value, f"{local} with the partner in {partner}: dynamic clients must wait")
+
+
+def _permitted(now: Observed, step: Step) -> Condition:
+    permit = _permit(now)
+    if permit.kind != "None":
+        how = {
+            "Held": "on its own renewals",
+            "Promised": "on its partner's promise: its own renewals do not get through",
+            "Endless": "without end, as the user wants it (spec.isolation is Serve)",
+        }[permit.kind]
+        return _condition(
+            PERMITTED, _TRUE, permit.kind, f"it may answer {how}, under the grant of epoch {permit.epoch}"
+        )
+    if now.lease is None:
+        return _condition(PERMITTED, _UNKNOWN, "NoServingLease", "the serving lease has not been read yet")
+    reason = step.reason if step.reason in {"WaitingForGrant", "Revoked", "PermitEnded", "Maintenance"} else "NoPermit"
+    return _condition(PERMITTED, _FALSE, reason, step.message)
+
+
+def _kernel_fence(now: Observed) -> Condition:
+    if now.guard is None:
+        return _condition(
+            KERNEL_FENCE, _UNKNOWN, "GuardUnreachable", now.guard_problem or "the guard was not asked yet"
+        )
+    fence = now.guard.fence
+    if fence.kernel:
+        return _condition(KERNEL_FENCE, _TRUE, fence.reason, fence.message)
+    return _condition(KERNEL_FENCE, _UNKNOWN if fence.reason == "NotTried" else _FALSE, fence.reason, fence.message)
+
+
+def _database(now: Observed) -> Condition:
+    problem = now.found.problem if now.verdict is DatabaseVerdict.UNKNOWN else ""
+    message = problem or database.words(now.verdict)
+    if now.verdict is DatabaseVerdict.INTACT:
+        return _condition(LEASE_DATABASE_INTACT, _TRUE, now.verdict, message)
+    return _condition(LEASE_DATABASE_INTACT, _FALSE if now.verdict in _SPOILT else _UNKNOWN, now.verdict, message)
+
+
+def _permit(now: Observed) -> PermitReport:
+    """Return why the server may answer; a date that is later at each look is kept by ``dated``."""
+    permit, tenure = now.held.permit, now.tenure
+    if not now.unbroken or tenure.given_up or permit.deadline <= now.boot:
+        return PermitReport(kind="None")
+    kind = "Endless" if permit.deadline == FOR_EVER else "Held" if permit.held > now.boot else "Promised"
+    until = "" if kind == "Endless" else timestamp(now.wall + permit.deadline - now.boot)
+    return PermitReport(kind=kind, until=until, epoch=tenure.epoch, start=tenure.start.value)
+
+
+def _peer(now: Observed) -> PeerReport:
+    heard = now.heard
+    refused = {reason: 10 ** (len(str(count)) - 1) for reason, count in heard.refused if count}
+    offset = round(heard.offset * 1000 / _OFFSET_MILLIS) * _OFFSET_MILLIS
+    return PeerReport(heard=heard.lately, clock_offset_millis=offset, refused=refused)
 
 
 def _network(now: Observed) -> NetworkStatus:

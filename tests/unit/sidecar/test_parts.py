@@ -16,11 +16,11 @@ from tests.unit.sidecar.snapshots import server
 from twinlease.api.server import ServerStatus, WantedConfig
 from twinlease.engines.protocol import CheckError, CheckResult, Engine
 from twinlease.kube.client import Client
-from twinlease.kube.protocol import ApiError, Json
+from twinlease.kube.protocol import SERVERS, ApiError, Json
 from twinlease.sidecar.backoff import Backoff
 from twinlease.sidecar.configs import ConfigSource
 from twinlease.sidecar.memory import Memory, Served
-from twinlease.sidecar.observed import Verdict
+from twinlease.sidecar.observed import Verdict, server_object
 from twinlease.sidecar.publisher import Publisher
 from twinlease.sidecar.watcher import Watcher
 
@@ -210,7 +210,7 @@ def as_json(name: str, revision: str) -> Json:
 def test_the_watcher_lists_watches_and_begins_again_after_an_error(api: Transport) -> None:
     api.server = as_json("lan-primary", "a" * 64)
     changed = threading.Event()
-    watcher = Watcher(Client(api, "m"), "n", "lan-primary", changed.set)
+    watcher = Watcher(Client(api, "m"), SERVERS, "n", "lan-primary", server_object, changed.set)
     watcher.start()
 
     def wants(revision: str) -> bool:
@@ -230,7 +230,7 @@ def test_the_watcher_lists_watches_and_begins_again_after_an_error(api: Transpor
 
 def test_an_object_that_makes_no_sense_does_not_end_the_watcher(api: Transport) -> None:
     api.server = {"metadata": {"name": "lan-primary"}, "spec": {"role": 7}}
-    watcher = Watcher(Client(api, "m"), "n", "lan-primary", lambda: None)
+    watcher = Watcher(Client(api, "m"), SERVERS, "n", "lan-primary", server_object, lambda: None)
     watcher.start()
     watcher.join(0.2)
     api.server = as_json("lan-primary", "a" * 64)

@@ -5,15 +5,42 @@ import itertools
 import pytest
 from msgspec.structs import replace
 
-from tests.unit.sidecar.snapshots import NETWORK, NEW, NORMAL, OLD, candidate, guard, in_states, observed, server
+from tests.unit.sidecar.snapshots import (
+    FENCED,
+    GRANT,
+    HELD,
+    NETWORK,
+    NEW,
+    NORMAL,
+    OLD,
+    OWN,
+    RECORD,
+    TENURE,
+    candidate,
+    guard,
+    in_states,
+    lease,
+    observed,
+    recorded,
+    server,
+)
+from twinlease.api.servinglease import Answer, Answered, DatabaseVerdict, Evidence, Order, Watched
 from twinlease.controller import serverspec
+from twinlease.decide.permit import Promiser
+from twinlease.ipc.client import PermitStatus
 from twinlease.model.states import FailoverState
 from twinlease.netlink.choose import NetworkProblem
+from twinlease.sidecar.database import Found
+from twinlease.sidecar.interruption import Interruption
+from twinlease.sidecar.keeper import Held
 from twinlease.sidecar.observed import ANNOTATION_ESTABLISHED, Desired, Failure, Observed, Verdict
 from twinlease.sidecar.plan import Action, plan
+from twinlease.sidecar.tenure import Tenure
 
 CACHED = Desired(object=server(), cached=True)
 PAUSED = Desired(object=server(paused=True))
+MAINTENANCE = Desired(object=server(maintenance=True))
+CUT_OFF = Found(record=RECORD, readable=True, recorded=recorded(FailoverState.COMMUNICATIONS_INTERRUPTED))
 NO_CONFIG = Desired(object=server(""))
 BROKEN = NetworkProblem("AddressMissing", "10.0.0.2 is not there")
 FAILURE = Failure(code="start", message="it ended at once")
@@ -62,13 +89,13 @@ V = Verdict
         (observed(may_start=False), Action.FETCH, "Fetching"),
         (observed(may_fetch=False, candidate=candidate(V.UNREADABLE)), Action.WAIT, "Unreadable"),
         (observed(may_fetch=False, guard=guard("", NEW)), Action.START, "Starting"),
-        # Without the API: what was installed, and nothing else.
+        # Without the API, the same incarnation under a permit that holds: what was installed, and nothing else.
         (observed(desired=CACHED, guard=guard("", OLD)), Action.START, "Starting"),
         (observed(desired=CACHED, guard=guard(OLD)), Action.WAIT, "Running"),
         (observed(desired=CACHED, guard=guard(OLD), candidate=candidate(V.ACCEPTED)), Action.WAIT, "Running"),
         (observed(desired=CACHED), Action.WAIT, "NoConfig"),
         # Another interface of the same name.
-        (observed(guard=guard(NEW), served_index=6), Action.RESTART, "InterfaceReplaced"),
+        (observed(guard=guard(NEW), served_index=6), Action.STOP, "InterfaceReplaced"),
         (observed(guard=guard(NEW), served_index=7), Action.WAIT, "Running"),
         (observed(guard=guard(NEW), served_index=0), Action.WAIT, "Running"),
         # A link that is down is told, and no reason not to serve when it comes back.
@@ -114,7 +141,9 @@ def test_a_running_server_is_changed_from_normal_or_before_it_ever_was(
     said = in_states(local, partner)
     now = observed(guard=guard(OLD), candidate=candidate(V.ACCEPTED), failover=said, answered=answered)
     step = plan(now)
-    assert (step.action, step.reason) == ((Action.APPLY, "Starting") if changes else (Action.WAIT, "WaitingForNormal"))
+    normal = local is partner is S.NORMAL
+    changed = (Action.APPLY, "Starting") if normal else (Action.STOP, "Changing")
+    assert (step.action, step.reason) == (changed if changes else (Action.WAIT, "WaitingForNormal"))
     # Fetching and checking touch no server, and one that does not run has nothing to lose by another configuration.
     assert plan(replace(now, candidate=None)).action is Action.FETCH
     assert plan(replace(now, guard=guard("", OLD))).action is Action.APPLY
@@ -128,7 +157,7 @@ def test_one_that_gives_no_answer_is_changed_only_if_the_pair_never_served(*, es
     if established:
         found = replace(found, metadata=replace(found.metadata, annotations={ANNOTATION_ESTABLISHED: "true"}))
     now = observed(desired=Desired(object=found), guard=guard(OLD), candidate=candidate(V.ACCEPTED), answered=False)
-    assert plan(now).action is (Action.WAIT if established else Action.APPLY)
+    assert plan(now).action is (Action.WAIT if established else Action.STOP)
     assert ANNOTATION_ESTABLISHED == serverspec.ANNOTATION_ESTABLISHED
 
 
@@ -156,7 +185,7 @@ ALL = [
 
 def test_a_running_server_is_only_touched_for_a_checked_configuration() -> None:
     for now in ALL:
-        if now.running and plan(now).action in {Action.APPLY, Action.START, Action.RESTART}:
+        if now.running and plan(now).action in {Action.APPLY, Action.START, Action.STOP, Action.REVOKE}:
             assert plan(now).action is Action.APPLY
             assert now.candidate is not None
             assert now.candidate.verdict is Verdict.ACCEPTED
@@ -177,3 +206,129 @@ def test_a_server_that_could_serve_something_never_waits_for_a_configuration_tha
         wants = now.desired not in (None, PAUSED, NO_CONFIG)
         if able and wants and now.may_start and now.candidate is not None:
             assert plan(now).action in {Action.START, Action.APPLY}
+
+
+# --- leave to serve ---------------------------------------------------------------------------------------------------
+BEGUN = replace(TENURE, begun=True)
+UP = observed(guard=guard(NEW), failover=NORMAL, tenure=BEGUN)
+INSTALLED = observed(guard=guard("", NEW))
+NOBODY = replace(GRANT, holder="", node="", epoch=6)
+AGAIN = replace(GRANT, epoch=7)
+LAPSED = replace(HELD, broken=True)
+OTHERS = replace(GRANT, holder="pod-2/ffff", epoch=6)
+CUT = in_states(S.COMMUNICATIONS_INTERRUPTED, S.NORMAL)
+NO_FENCE = FENCED._replace(kernel=False, reason="NotPermitted")
+
+
+@pytest.mark.parametrize(
+    ("now", "action", "reason"),
+    [
+        # Whoever may not answer is stopped before anything else, paused or not.
+        (replace(UP, lease=lease(NOBODY, OWN)), Action.REVOKE, "Revoked"),
+        (replace(UP, lease=lease(OTHERS, OWN)), Action.REVOKE, "Revoked"),
+        (replace(UP, lease=lease(NOBODY, OWN), desired=PAUSED), Action.REVOKE, "Revoked"),
+        (replace(UP, lease=lease(NOBODY, OWN), network=BROKEN), Action.REVOKE, "Revoked"),
+        (replace(UP, lease=lease(replace(GRANT, epoch=4), OWN)), Action.REVOKE, "Revoked"),
+        (replace(UP, tenure=Tenure()), Action.REVOKE, "Revoked"),
+        (replace(UP, held=LAPSED), Action.REVOKE, "PermitEnded"),
+        (replace(UP, held=Held()), Action.REVOKE, "PermitEnded"),
+        (replace(UP, guard=guard(NEW, permit=PermitStatus(3.0, lapsed=True))), Action.REVOKE, "PermitEnded"),
+        (replace(UP, guard=guard(NEW, fence=NO_FENCE)), Action.STOP, "FenceUnproven"),
+        # What is not known is no reason to stop anything.
+        (replace(UP, lease=None), Action.WAIT, "Running"),
+        (replace(UP, lease=None, held=LAPSED), Action.WAIT, "Running"),
+        # Nothing is started without a grant of this incarnation.
+        (replace(INSTALLED, lease=None, tenure=Tenure(), held=Held()), Action.WAIT, "WaitingForGrant"),
+        (replace(INSTALLED, lease=None), Action.START, "Starting"),
+        (replace(INSTALLED, lease=lease(NOBODY, OWN)), Action.WAIT, "WaitingForGrant"),
+        (replace(INSTALLED, lease=lease(OTHERS, OWN)), Action.WAIT, "WaitingForGrant"),
+        (replace(INSTALLED, lease=lease(AGAIN, OWN)), Action.WAIT, "WaitingForGrant"),
+        (replace(INSTALLED, held=LAPSED), Action.WAIT, "WaitingForGrant"),
+        (replace(INSTALLED, held=replace(HELD, epoch=4)), Action.WAIT, "WaitingForGrant"),
+        (replace(INSTALLED, tenure=replace(TENURE, given_up=True)), Action.WAIT, "WaitingForGrant"),
+        (replace(INSTALLED, desired=CACHED, tenure=Tenure(), held=Held()), Action.WAIT, "WaitingForGrant"),
+        # The first start under a grant is the grant's; a later one wants leases that say normal.
+        (replace(INSTALLED, found=CUT_OFF), Action.START, "Starting"),
+        (replace(INSTALLED, tenure=BEGUN), Action.START, "Starting"),
+        (replace(INSTALLED, tenure=BEGUN, found=CUT_OFF), Action.WAIT, "WaitingForGrant"),
+        (replace(INSTALLED, tenure=BEGUN, verdict=DatabaseVerdict.SHORT), Action.WAIT, "WaitingForGrant"),
+        (replace(INSTALLED, tenure=BEGUN, verdict=DatabaseVerdict.UNKNOWN), Action.WAIT, "WaitingForGrant"),
+        # A checked configuration is fetched while the grant is waited for.
+        (observed(lease=lease(NOBODY, OWN)), Action.FETCH, "Fetching"),
+        (observed(lease=lease(NOBODY, OWN), candidate=candidate(V.ACCEPTED)), Action.WAIT, "WaitingForGrant"),
+        # Stopped for maintenance.
+        (replace(UP, desired=MAINTENANCE), Action.STOP, "Maintenance"),
+        (replace(UP, desired=MAINTENANCE, failover=CUT), Action.STOP, "Maintenance"),
+        (replace(INSTALLED, desired=MAINTENANCE), Action.WAIT, "Maintenance"),
+        # A record that cannot be read: nothing is done that would have to be remembered.
+        (replace(INSTALLED, found=Found()), Action.WAIT, "RecordUnreadable"),
+    ],
+)
+def test_leave_to_serve(now: Observed, action: Action, reason: str) -> None:
+    step = plan(now)
+    assert (step.action, step.reason) == (action, reason), step
+
+
+ORDER = Order(epoch=6, interruption=3, evidence=Evidence.EXPIRED)
+ORDERED = lease(replace(GRANT, watched=Watched(interruption=3)), OWN, epoch=6, survivor="primary", order=ORDER)
+ALONE = replace(
+    UP, lease=ORDERED, failover=CUT, interruption=Interruption(number=3, present=True, began=900.0), promiser=Promiser()
+)
+
+
+def test_an_order_is_obeyed_before_anything_but_the_end_of_the_permit() -> None:
+    assert plan(ALONE).action is Action.OBEY
+    assert plan(replace(ALONE, desired=PAUSED)).action is Action.OBEY
+    assert plan(replace(ALONE, network=BROKEN, desired=MAINTENANCE)).action is Action.OBEY
+    assert plan(replace(ALONE, held=LAPSED)).action is Action.REVOKE
+    assert plan(replace(ALONE, guard=guard(NEW, fence=NO_FENCE))).action is Action.STOP
+
+
+def test_an_order_for_the_partner_or_answered_already_is_none() -> None:
+    assert ALONE.lease is not None
+    for_partner = replace(ALONE.lease, spec=replace(ALONE.lease.spec, survivor="secondary"))
+    assert plan(replace(ALONE, lease=for_partner)).action is Action.WAIT
+    answered = replace(RECORD, answered=Answered(epoch=6, result=Answer.REFUSED))
+    assert plan(replace(ALONE, found=replace(ALONE.found, record=answered))).action is Action.WAIT
+
+
+def test_a_server_that_was_prepared_for_partner_down_is_told_to_enter_it() -> None:
+    surviving = replace(BEGUN, surviving=True)
+    starting = in_states(S.STARTUP, S.COMMUNICATIONS_INTERRUPTED)
+    assert plan(replace(UP, tenure=surviving, failover=starting)).action is Action.FINISH
+    # One that was not prepared never is: its old start time would let the partner's addresses go at once.
+    assert plan(replace(UP, failover=starting)).action is Action.WAIT
+    assert plan(replace(UP, tenure=surviving, failover=CUT)).action is Action.WAIT
+
+
+STANDINGS = [lease(grant, OWN) for grant in (GRANT, NOBODY, OTHERS, AGAIN)]
+DATABASES = [
+    (Found(record=RECORD, readable=True, recorded=recorded(state)), verdict)
+    for state in (S.NORMAL, S.COMMUNICATIONS_INTERRUPTED, S.PARTNER_DOWN, S.RECOVER, S.UNKNOWN)
+    for verdict in DatabaseVerdict
+]
+
+
+def test_every_start_has_a_grant_a_permit_that_held_and_leases_to_go_by() -> None:
+    starts = 0
+    for held, tenure, standing, (found, verdict), desired in itertools.product(
+        (HELD, LAPSED, Held(), replace(HELD, epoch=4)),
+        (Tenure(), TENURE, BEGUN, replace(BEGUN, given_up=True)),
+        (None, *STANDINGS),
+        DATABASES,
+        (Desired(object=server()), CACHED, PAUSED, MAINTENANCE),
+    ):
+        now = replace(
+            INSTALLED, held=held, tenure=tenure, lease=standing, found=found, verdict=verdict, desired=desired
+        )
+        if plan(now).action not in {Action.START, Action.APPLY}:
+            continue
+        starts += 1
+        assert held == HELD
+        assert tenure in {TENURE, BEGUN}
+        assert standing in (None, STANDINGS[0])
+        assert desired.object.spec.paused is False
+        assert desired.object.spec.maintenance is False
+        assert found.recorded is not None
+        assert tenure == TENURE or (found.recorded.local, verdict) == (S.NORMAL, DatabaseVerdict.INTACT)
+    assert starts

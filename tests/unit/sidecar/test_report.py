@@ -6,11 +6,28 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from tests.unit.sidecar.snapshots import LAST_EXIT, NETWORK, NEW, NORMAL, OLD, candidate, guard, observed, server
+from tests.unit.sidecar.snapshots import (
+    BOOT,
+    FENCED,
+    HELD,
+    LAST_EXIT,
+    NETWORK,
+    NEW,
+    NORMAL,
+    OLD,
+    TENURE,
+    candidate,
+    guard,
+    observed,
+    server,
+)
 from twinlease.api.server import PoolUsage, ServerStatus
+from twinlease.api.servinglease import DatabaseVerdict
+from twinlease.decide.permit import FOR_EVER, Permit
 from twinlease.model.states import FailoverState
 from twinlease.netlink.choose import NetworkProblem
 from twinlease.sidecar.observed import Desired, Failure, Observed, Verdict
+from twinlease.sidecar.peer import Heard
 from twinlease.sidecar.plan import plan
 from twinlease.sidecar.report import dated, report, timestamp
 
@@ -18,7 +35,7 @@ UP = observed(guard=guard(NEW), failover=NORMAL)
 
 
 def status_of(now: Observed) -> ServerStatus:
-    return report(now, plan(now), "pod-1")
+    return report(now, plan(now))
 
 
 def conditions(now: Observed) -> dict[str, tuple[str, str]]:
@@ -32,6 +49,9 @@ def test_all_conditions_are_there_from_the_first_report() -> None:
         "ConfigAccepted": ("Unknown", "NoConfig"),
         "Running": ("Unknown", "GuardUnreachable"),
         "Serving": ("False", "NotRunning"),
+        "Permitted": ("Unknown", "NoServingLease"),
+        "KernelFence": ("Unknown", "GuardUnreachable"),
+        "LeaseDatabaseIntact": ("Unknown", "Unknown"),
     }
 
 
@@ -59,6 +79,8 @@ def test_a_server_that_serves() -> None:
         },
         "serving": True,
         "daemon": {"running": True, "version": "4.4.3-P1", "started": "2023-11-14T22:13:20Z", "starts": 1},
+        "permit": {"kind": "Held", "until": "2023-11-14T22:18:49Z", "epoch": 5, "start": "Resume"},
+        "peer": {},
     }
 
 
@@ -153,3 +175,45 @@ def test_the_report_survives_the_api() -> None:
 
 def test_an_unknown_time_is_empty() -> None:
     assert timestamp(0) == ""
+
+
+SPOILT = [DatabaseVerdict.LOST, DatabaseVerdict.STALE, DatabaseVerdict.SHORT, DatabaseVerdict.FOREIGN]
+
+
+def test_the_permit_and_where_it_comes_from() -> None:
+    assert conditions(UP)["Permitted"] == ("True", "Held")
+    promised = replace(HELD, permit=Permit(duration=240.0, renewed=BOOT - 300, asked=BOOT - 1, promised=240.0))
+    assert conditions(replace(UP, held=promised))["Permitted"] == ("True", "Promised")
+    endless = replace(HELD, permit=Permit(duration=FOR_EVER, renewed=BOOT - 1))
+    status = status_of(replace(UP, held=endless))
+    assert (status.permit.kind, status.permit.until) == ("Endless", "")
+    assert conditions(replace(UP, held=replace(HELD, broken=True)))["Permitted"] == ("False", "PermitEnded")
+    waiting = observed(guard=guard("", NEW), tenure=replace(TENURE, given_up=True))
+    assert conditions(waiting)["Permitted"] == ("False", "WaitingForGrant")
+
+
+def test_the_fence_and_the_database() -> None:
+    assert conditions(UP)["KernelFence"] == ("True", "Proven")
+    refused = FENCED._replace(kernel=False, reason="NotPermitted")
+    assert conditions(replace(UP, guard=guard(NEW, fence=refused)))["KernelFence"] == ("False", "NotPermitted")
+    assert conditions(observed())["KernelFence"] == ("Unknown", "NotTried")
+    assert conditions(UP)["LeaseDatabaseIntact"] == ("True", "Intact")
+    for verdict in DatabaseVerdict:
+        status, reason = conditions(observed(verdict=verdict))["LeaseDatabaseIntact"]
+        assert reason == verdict
+        assert (status == "False") == (verdict in SPOILT)
+
+
+def test_a_renewed_permit_and_a_clock_that_wavers_change_nothing() -> None:
+    first = dated(status_of(UP), ServerStatus(), 1)
+    later = replace(HELD, permit=HELD.permit.renewal(BOOT, 240.0))
+    heard = Heard(lately=False, offset=0.06, refused=())
+    assert dated(status_of(replace(UP, held=later, heard=heard)), first, 2) == first
+    off = dated(status_of(replace(UP, heard=Heard(lately=True, offset=-1.26))), first, 2)
+    assert (off.peer.heard, off.peer.clock_offset_millis) == (True, -1300)
+
+
+@pytest.mark.parametrize(("count", "told"), [(1, 1), (9, 1), (10, 10), (99, 10), (4711, 1000)])
+def test_refused_messages_are_told_in_powers_of_ten(count: int, told: int) -> None:
+    heard = Heard(refused=(("WrongKey", count), ("Replayed", 0)))
+    assert status_of(replace(UP, heard=heard)).peer.refused == {"WrongKey": told}
