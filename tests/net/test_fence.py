@@ -208,7 +208,7 @@ def test_what_queued_in_a_frozen_server_is_answered_to_nobody(jig: Jig, guard: G
         for mac in hardware_addresses(50, family=4):
             clients.ask(mac, listen=0.0)
         assert not relayed(jig, listen=0.01)
-        # A permit that was on its way when the machine stopped: the guard hears it before it looks at the clock.
+        # A permit that was on its way when the machine stopped.
         sock.sendall(encode_request(Request(2, Op.PERMIT, {"deadline": boot_time() + 60})))
         until_boot_time(deadline + ARM_SECONDS)
         os.kill(pid, signal.SIGCONT)
