@@ -57,11 +57,13 @@ class _Parameters(NamedTuple):
     hold: int
 
 
-def mode(edits: Sequence[str]) -> str:
-    """Return which of the edits decides how the server comes back, empty if none does.
+def mode(edits: Sequence[str]) -> tuple[str, ...]:
+    """Return which of the edits decide how the server comes back, in the order in which they are applied.
+
+    There is at most one, but for a server that survives with nothing: an emptied file is a survivor's too.
 
     Raises:
-        EditError: An unknown edit, or more than one of these.
+        EditError: An unknown edit, or several of these that do not go together.
     """
     modes = []
     for edit in edits:
@@ -69,9 +71,9 @@ def mode(edits: Sequence[str]) -> str:
             raise EditError(f"unknown edit {edit!r}")
         if edit in _EDITS and edit not in modes:
             modes.append(edit)
-    if len(modes) > 1:
+    if len(modes) > 1 and set(modes) != {EMPTY, SURVIVE}:
         raise EditError(f"a server comes back in one way only, not as {' and as '.join(modes)}")
-    return modes[0] if modes else ""
+    return tuple(sorted(modes))  # empty before survive
 
 
 def edit(name: str, parameters: Mapping[str, str | int]) -> Callable[[Path], str]:

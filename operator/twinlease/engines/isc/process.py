@@ -48,21 +48,19 @@ class IscProcess:
         """Create the lease file if there is none, strip reservations made at run time, and apply the named edits.
 
         Reservations are stripped before every start, named or not: no start is right without it. Of the edits
-        ``recover``, ``empty`` and ``survive`` (``edits``) at most one is taken.
+        ``recover``, ``empty`` and ``survive`` (``edits``) at most one is taken, or the last two together.
 
         Raises:
             EditError: An unknown edit, a parameter that is missing or wrong, or a file that cannot be read or
                 replaced. Nothing was changed that would matter to another start.
         """
-        mode = edits_of.mode(edits)
-        edit = edits_of.edit(mode, parameters) if mode else None
+        chosen = [edits_of.edit(mode, parameters) for mode in edits_of.mode(edits)]
         notes = []
         if leasefile.create_if_missing(lease_file):
             notes.append("made an empty lease file")
         if leasefile.strip_reservations(lease_file):
             notes.append("took host and group records out of the lease file: the configuration alone rules")
-        if edit is not None:
-            notes.append(edit(lease_file))
+        notes += [edit(lease_file) for edit in chosen]
         return Prepared(changed=bool(notes), notes=tuple(notes))
 
     def snapshot(self, lease_file: Path, copy: Path) -> bool:
