@@ -128,7 +128,7 @@ class Grown:
         self.counter.count({})
         said = IscEngine().recorded(self.path)
         mark = self.counter.watermark
-        assert mark.newest == said.newest
+        assert (mark.newest, mark.newest_address) == (said.newest, said.newest_address)
         return mark, self.counter.transitions
 
 

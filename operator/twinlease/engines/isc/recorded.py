@@ -48,7 +48,7 @@ def recorded(lease_file: Path) -> Recorded:
         return NOTHING
     now = records.text(int(time.time()))
     held = [end for end in ends.values() if end > now]
-    address, newest = max(seen.items(), key=lambda item: item[1], default=(b"", b""))
+    address, newest = max(seen.items(), key=lambda item: item[::-1], default=(b"", b""))
     return Recorded(
         exists=True,
         local=from_word(mine),

@@ -114,7 +114,10 @@ class IscLeaseCounter:
 
 
 class _Reach:
-    """The latest time among the last records of all addresses, kept up to date record by record."""
+    """The latest time among the last records of all addresses, kept up to date record by record.
+
+    Of several addresses with that time it names the greatest as text, so that a rewritten file has the same one.
+    """
 
     def __init__(self) -> None:
         self._times: dict[bytes, bytes] = {}
@@ -125,7 +128,7 @@ class _Reach:
         self._times[address] = seen
         if self._newest is None:
             return
-        if seen >= self._newest[1]:
+        if (seen, address) >= self._newest[::-1]:
             self._newest = address, seen
         elif address == self._newest[0]:
             self._newest = None  # it fell: another is the latest now
@@ -133,7 +136,7 @@ class _Reach:
     def watermark(self) -> Watermark:
         """Return it."""
         if self._newest is None:
-            self._newest = max(self._times.items(), key=lambda item: item[1])
+            self._newest = max(self._times.items(), key=lambda item: item[::-1])
         address, seen = self._newest
         if not seen:
             return Watermark()
