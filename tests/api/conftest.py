@@ -62,7 +62,7 @@ def rights(server: ApiServer) -> Transport:
 @pytest.fixture
 def world(server: ApiServer, namespace: str) -> World:
     """Return an empty namespace in a cluster with three nodes."""
-    made = World(administrator(server), namespace)
+    made = World(administrator(server), namespace, server)
     made.nodes()
     return made
 

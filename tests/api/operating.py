@@ -24,6 +24,7 @@ class Operator:
         self.observed = Observed(transport)
         self.namespace = namespace
         self.now = 1_800_000_000.0
+        self.passed = 0.0
         self._controller = Controller(
             Settings(namespaces=[namespace], image=image, instance="test"),
             Client(self.observed, "twinlease-operator"),
@@ -31,7 +32,13 @@ class Operator:
             judge=acceptance.judge,
             may_write=lambda: True,
             clock=lambda: self.now,
+            monotonic=lambda: self.passed,
         )
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass for this operator."""
+        self.now += seconds
+        self.passed += seconds
 
     def look(self, pair: str = "p") -> int:
         """Learn what there is, reconcile until nothing is left to write; return the number of writes."""

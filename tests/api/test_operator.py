@@ -24,6 +24,9 @@ def test_a_pair_comes_up_from_nothing(world: World, operator: Operator) -> None:
         "Available": "True",
         "Redundant": "True",
         "Progressing": "False",
+        "PartnerDown": "False",
+        "KernelFence": "True",
+        "LeaseDatabaseIntact": "True",
     }
     assert statuses(world, POOLS, "lan") == {"Valid": "True", "Programmed": "True"}
     assert "range 10.9.0.100 10.9.0.199" in world.text("p-primary")
@@ -67,7 +70,7 @@ def test_killed_after_any_write_another_operator_finishes_with_the_same_world(
     def run(number: int) -> tuple[dict[str, Any], bool]:
         name = f"crash-{number}"
         api.post("/api/v1/namespaces", {"metadata": {"name": name}})
-        world = World(administrator(server), name)
+        world = World(administrator(server), name, server)
         world.nodes()
         operator, crashed = Operator(rights, name), False
         operator.observed.die_at = number

@@ -26,7 +26,7 @@ MOST_MEMORY_MB = 120
 
 @pytest.fixture
 def world(server: ApiServer, namespace: str) -> World:
-    made = World(administrator(server), namespace)
+    made = World(administrator(server), namespace, server)
     made.nodes()
     return made
 
@@ -90,7 +90,7 @@ class Crowd(World):
 def test_ten_pairs_with_a_thousand_reservations_fit_into_the_memory(
     server: ApiServer, namespace: str, launch: Launch
 ) -> None:
-    crowd = Crowd(administrator(server), namespace)
+    crowd = Crowd(administrator(server), namespace, server)
     for pair in range(PAIR_COUNT):
         crowd.nodes([f"m{pair}-1", f"m{pair}-2"])
         name = f"p{pair}"

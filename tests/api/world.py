@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from tests.api.seats import Seat
+from tests.lab.apiserver import ApiServer
 from twinlease.kube.client import Client
 from twinlease.kube.protocol import (
     CONFIG_MAPS,
@@ -13,11 +15,13 @@ from twinlease.kube.protocol import (
     POOLS,
     RESERVATIONS,
     SERVERS,
+    SERVING_LEASES,
     ApiError,
     Json,
     Resource,
     Transport,
 )
+from twinlease.model.states import Role
 
 NOW = "2026-01-01T00:00:00Z"
 NODE_NAMES = ("n1", "n2", "n3")
@@ -58,11 +62,13 @@ class Observed:
 class World:
     """Plays everybody but the operator, in one namespace."""
 
-    def __init__(self, transport: Transport, namespace: str) -> None:
+    def __init__(self, transport: Transport, namespace: str, server: ApiServer | None = None) -> None:
+        self._server = server  # who plays sidecars needs it, for their tokens
         self._transport = transport
-        self.admin = Client(transport, "admin")
+        self.admin = Client(self._transport, "admin")
         self.namespace = namespace
-        self._sidecar = Client(transport, "twinlease-sidecar")
+        self._sidecar = Client(self._transport, "twinlease-sidecar")
+        self._seats: dict[str, Seat] = {}
 
     def nodes(self, names: Sequence[str] = NODE_NAMES) -> None:
         """Make nodes, all ready."""
@@ -136,14 +142,33 @@ class World:
     def sidecars(self) -> None:
         """Report as sidecars do: addresses first, then the configuration; normal once both run theirs."""
         servers = self.servers()
-        running = {name: _revision(server) for name, server in servers.items()}
-        pods = self.pods()
+        pods = {name: pod for name, pod in self.pods().items() if "deletionTimestamp" not in pod["metadata"]}
+        leases = self.all(SERVING_LEASES)
+        seats = {}
+        for name, server in servers.items():
+            pair = server["spec"]["pairRef"]["name"]
+            if name in pods and pair in leases and pods[name]["spec"].get("nodeName"):
+                seats[name] = self.seat(server["spec"]["role"], pair)
+        running = {name: _revision(servers[name]) if seat.granted else "" for name, seat in seats.items()}
         for name, server in servers.items():
             pair = server["spec"]["pairRef"]["name"]
             linked = all(running.get(f"{pair}-{role}") for role in ("primary", "secondary"))
+            state = "Normal" if linked else "Recover"
             if name in pods:
-                state = "Normal" if linked else "Recover"
-                self.report(name, server, pod=pods[name], running=running[name], state=state)
+                self.report(name, server, pod=pods[name], running=running.get(name, ""), state=state)
+            if name in seats and running[name]:
+                seats[name].confirm(state)
+            elif name in seats:
+                seats[name].ask(ready=bool(_revision(server)))
+
+    def seat(self, role: str, pair: str = "p") -> Seat:
+        """Return what plays a sidecar's part in the serving lease, in the pod that there is."""
+        name = f"{pair}-{role}"
+        assert self._server is not None
+        if name not in self._seats:
+            self._seats[name] = Seat(self._server, self.admin, self.namespace, pair, Role(role))
+        self._seats[name].sit(self.pods()[name])
+        return self._seats[name]
 
     def report(self, name: str, server: Json | None = None, **told: Any) -> None:  # noqa: ANN401  # any of what is listed
         """Write a server's status as its sidecar would: ``running``, ``state``, ``rejected``, ``serving``."""

@@ -60,5 +60,5 @@ def _say(key: PairKey, verdict: Verdict) -> None:
         message=verdict.message,
         **verdict.evidence,
     )
-    acts = verdict.action not in (Action.NOTHING, Action.SETTLE)
-    _log.log(logging.WARNING if acts else logging.INFO, "serving", extra=fields)
+    grave = verdict.action in (Action.ORDER, Action.WITHDRAW)
+    _log.log(logging.WARNING if grave else logging.INFO, "serving", extra=fields)

@@ -104,8 +104,11 @@ class View(Struct, frozen=True, kw_only=True):
 
     def fresh_for(self, role: Role) -> float:
         """Return for how many seconds more a server's part is fresh; negative: it is not."""
-        length = durations.seconds(self.own(role).in_force.duration) or self.policy.duration
-        return _PERIODS * period(length) + _LATE - self.sights[role].age
+        return self._lateness(role) - self.sights[role].age
+
+    def late(self, role: Role) -> bool:
+        """Tell whether a server should have written by now; who has just begun to look does not know."""
+        return self.sights[role].silent > self._lateness(role)
 
     def confirmed(self, role: Role) -> bool:
         """Tell whether a server has confirmed the grant that it holds: it serves, or may."""
@@ -128,6 +131,10 @@ class View(Struct, frozen=True, kw_only=True):
         """Return after how many seconds without a renewal a server's permit has ended for sure."""
         length = durations.seconds(self.own(role).in_force.duration)
         return length + epsilon(length)
+
+    def _lateness(self, role: Role) -> float:
+        length = durations.seconds(self.own(role).in_force.duration) or self.policy.duration
+        return _PERIODS * period(length) + _LATE
 
     def change(self, lease: ServingLeaseSpec) -> "View":
         """Return the view of a lease that this decision has changed."""

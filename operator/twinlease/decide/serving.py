@@ -67,7 +67,7 @@ def _verdict(view: View) -> Verdict:
         return takeovers[0]
     if asking:
         return asking[0]
-    if all(view.state(role) is FailoverState.NORMAL and view.fresh(role) for role in Role):
+    if all(view.confirmed(role) and view.state(role) is FailoverState.NORMAL and not view.late(role) for role in Role):
         return Verdict(action=Action.NOTHING, reason="Normal", message="Both servers are normal and serve")
     missing = [each for each in takeovers if each.reason not in ("NotNeeded", "NoGrant")]
     return (missing or takeovers)[0]
@@ -124,9 +124,11 @@ def _were_normal(view: View) -> bool:
     back = view.confirmed(returner) and view.grant(returner).start is Start.RECOVER
     if back and view.state(returner) in _AFTER_NORMAL:
         return True
-    # What the returner's database records may be from before its return. The survivor was in partner-down since.
+    # What the returner's database records may be from before its return. The survivor was in partner-down since, as
+    # nobody returns before it said so; but an older state of its database may be from before that.
     if view.asks(survivor):
-        return view.recorded(survivor) in _AFTER_NORMAL
+        intact = view.own(survivor).database.verdict is DatabaseVerdict.INTACT
+        return intact and view.recorded(survivor) in _AFTER_NORMAL
     return view.confirmed(survivor) and view.state(survivor) in _AFTER_NORMAL
 
 
