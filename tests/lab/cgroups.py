@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+_ALONE = "alone-"  # of the group of one process that was taken out of its own
 _V1_CONTROLLERS = frozenset({"cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids"})
 
 
@@ -78,6 +79,41 @@ class Cgroups:
         except FileNotFoundError:
             return False
 
+    def find(self, group: str, name: str) -> str:
+        """Return the group of that name below a group.
+
+        Raises:
+            CgroupError: There is none, or more than one.
+        """
+        root = self.unified.mountpoint
+        found = [str(each.relative_to(root)) for each in _tree(root / group) if each.name == name]
+        if len(found) != 1:
+            raise CgroupError(f"{len(found)} groups {name} below {root / group}, want one")
+        return found[0]
+
+    def isolate(self, pid: int) -> str:
+        """Move a process into a group of its own, below the one that it is in, and return that.
+
+        Doing it twice is harmless.
+        """
+        group = parse_membership(Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8"))
+        name = f"{_ALONE}{pid}"
+        if Path(group).name == name:
+            return group
+        alone = self.unified.mountpoint / group / name
+        alone.mkdir(exist_ok=True)
+        (alone / "cgroup.procs").write_text(str(pid))
+        return f"{group}/{name}"
+
+    def thaw_below(self, group: str) -> None:
+        """Let everything in the group and below it go on, and put processes that were isolated back."""
+        for directory in _tree(self.unified.mountpoint / group):
+            with contextlib.suppress(FileNotFoundError):  # it ended meanwhile
+                if (directory / "cgroup.freeze").read_text().strip() == "1":
+                    self.freeze(str(directory.relative_to(self.unified.mountpoint)), frozen=False)
+                if directory.name.startswith(_ALONE):
+                    _dissolve(directory)
+
     def remove(self, group: str, *, timeout: float = 10.0) -> None:
         """Kill what is in the group and below it, and remove it from all hierarchies."""
         deadline = time.monotonic() + timeout
@@ -117,6 +153,11 @@ def parse_mounts(lines: Iterable[str]) -> Cgroups:
     return Cgroups(unified[0], tuple(legacy))
 
 
+def parse_membership(text: str) -> str:
+    """Return the version 2 group in the text of /proc/PID/cgroup, as a path below the hierarchy's root."""
+    return next(line.removeprefix("0::/") for line in text.splitlines() if line.startswith("0::/"))
+
+
 def of_host() -> Cgroups:
     """Return this host's hierarchies."""
     return parse_mounts(Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines())
@@ -134,6 +175,14 @@ def _create(hierarchy: Hierarchy, group: str, *, controllers: bool) -> Path:
                 (directory / name).write_text((parent / name).read_text())
             (directory / "cgroup.clone_children").write_text("1")
     return directory
+
+
+def _dissolve(directory: Path) -> None:
+    for pid in (directory / "cgroup.procs").read_text().split():
+        with contextlib.suppress(ProcessLookupError):
+            (directory.parent / "cgroup.procs").write_text(pid)
+    with contextlib.suppress(OSError):  # a process on its way out keeps it busy, and its container's end removes it
+        directory.rmdir()
 
 
 def _delegate(parent: Path) -> None:

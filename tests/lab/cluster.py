@@ -17,6 +17,7 @@ from tests.lab.model import (
     API_PORT,
     CGROUP,
     CLIENTS,
+    CONTROL_CGROUP,
     MANAGEMENT_ADDRESS,
     MANAGEMENT_NAMESPACE,
     NODES,
@@ -29,7 +30,6 @@ from tests.lab.shell import background, run
 from tests.lab.state import Owner, State
 from tests.lab.waiting import until
 
-CONTROL_GROUP = f"{CGROUP}/control"
 CLIENT_GROUP = f"{CGROUP}/clients"
 _ETCD_PORTS = (2379, 2380)  # in the management namespace, where nobody else listens
 _API_SECONDS = 60.0
@@ -54,11 +54,12 @@ class Lab:
         self.machines = {each.name: Machine(each, directory / "nodes" / each.name) for each in NODES}
 
     @classmethod
-    def boot(cls, *, force: bool = False, crds: Path | None = None) -> Self:
+    def boot(cls, *, force: bool = False, crds: Path | None = None, disks: bool = False) -> Self:
         """Start a lab and return when its API server answers and all its nodes are ready.
 
         Refuses to start over another lab, unless told to `force` it away first. Definitions found in `crds` are
         applied before the controllers start: the garbage collector learns of later ones only after half a minute.
+        With `disks` each node's volumes are a file system of their own, which can be stalled.
         """
         packages.check()
         directory = paths.state_directory()
@@ -72,7 +73,7 @@ class Lab:
             directory.mkdir(parents=True)
             lab = cls(directory)
             try:
-                lab._start(State(Owner.me()), pause, crds)
+                lab._start(State(Owner.me()), pause, crds, disks=disks)
             except BaseException:
                 with _uninterrupted():
                     lab._remove()
@@ -215,12 +216,12 @@ class Lab:
 
     def restart_controllers(self) -> None:
         """Restart the controller manager, so that it knows definitions that were applied since it started."""
-        self._groups.kill(f"{CONTROL_GROUP}/controller-manager")
+        self._groups.kill(f"{CONTROL_CGROUP}/controller-manager")
         self._spawn("controller-manager", self._plane().controller_manager())
 
     # Booting: the wires, then everything that can start on its own at once, then what has to wait for something.
 
-    def _start(self, state: State, pause: Path, crds: Path | None) -> None:
+    def _start(self, state: State, pause: Path, crds: Path | None, *, disks: bool) -> None:
         state.save(self.directory)
         network.build()
         plane = self._plane()
@@ -229,6 +230,8 @@ class Lab:
         state.api_port = self._start_forwarder()
         plane.admin_config(self.kubeconfig.name, state.api_port)
         for machine in self.machines.values():
+            if disks:
+                machine.mount_volumes()
             machine.write_disk(plane.authority)
             self.power_on(machine.node.name)
         _import_everywhere([pause], list(self.machines.values()))
@@ -250,7 +253,7 @@ class Lab:
         return ControlPlane(self._binaries, self.directory, endpoint)
 
     def _spawn(self, name: str, argv: list[str], namespace: str | None = MANAGEMENT_NAMESPACE, **env: str) -> None:
-        group = self._groups.create(f"{CONTROL_GROUP}/{name}", controllers=False)
+        group = self._groups.create(f"{CONTROL_CGROUP}/{name}", controllers=False)
         command = argv if namespace is None else processes.in_namespace(namespace, argv)
         self._children.append(processes.spawn(group, command, log=self.directory / f"{name}.log", env=env))
 
@@ -270,7 +273,7 @@ class Lab:
 
     def _fail_if_ended(self, *components: str) -> None:
         for component in components:
-            if not self._groups.processes(f"{CONTROL_GROUP}/{component}"):
+            if not self._groups.processes(f"{CONTROL_CGROUP}/{component}"):
                 tail = (self.directory / f"{component}.log").read_text(encoding="utf-8", errors="replace")[-3000:]
                 raise RuntimeError(f"{component} ended:\n{tail}")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.lab import cgroups, netns, network
 from tests.lab.model import CGROUP, PREFIX
-from tests.lab.shell import run
+from tests.lab.shell import program, run
 from tests.lab.state import State
 
 
@@ -72,12 +72,13 @@ def refuse(state_directory: Path) -> None:
 def remove(state_directory: Path) -> None:
     """Take away everything a lab made; harmless where there is nothing."""
     groups = cgroups.of_host()
+    mounts = mounts_below(state_directory, Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines())
+    for mountpoint in mounts:  # what waits for a stalled disk cannot be killed
+        run([program("fsfreeze"), "--unfreeze", mountpoint], check=False)
     groups.kill(CGROUP)
     network.remove()
     groups.remove(CGROUP)
-    for mountpoint in mounts_below(
-        state_directory, Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
-    ):
+    for mountpoint in mounts:
         run(["umount", "--lazy", mountpoint], check=False)
     with suppress(FileNotFoundError):
         shutil.rmtree(state_directory)

@@ -8,6 +8,8 @@ Side = Literal["left", "right"]
 
 PREFIX = "twl-"  # of every network namespace the lab makes: this is how leftovers are known
 CGROUP = "twinlease-lab"
+CONTROL_CGROUP = f"{CGROUP}/control"
+API_SERVER_CGROUP = f"{CONTROL_CGROUP}/apiserver"
 
 MANAGEMENT_NAMESPACE = f"{PREFIX}mgmt"
 MANAGEMENT_BRIDGE = "sw0"

@@ -14,7 +14,7 @@ from tests.lab import cgroups, paths, processes
 from tests.lab.binaries import Binaries
 from tests.lab.model import MANAGEMENT_ADDRESS, VOLUME_ROOT, VOLUMES_PER_NODE, Node
 from tests.lab.pki import Authority
-from tests.lab.shell import program, run
+from tests.lab.shell import CommandError, program, run
 
 PAUSE_IMAGE = "localhost/pause:lab"
 
@@ -32,6 +32,7 @@ KERNEL_SETTINGS = (
     "kernel.keys.root_maxbytes",
 )
 _CONFIG = "/var/lib/node"  # as the node sees it
+_DISK_BYTES = 512 << 20  # sparse
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,51 @@ class Machine:
         """The runtime's socket, as the host sees it."""
         return self.directory / "run" / "containerd.sock"
 
+    @property
+    def volumes(self) -> Path:
+        """The directory of the node's volumes, as the host sees it."""
+        return self.directory / VOLUME_ROOT[1:]
+
+    def mount_volumes(self) -> None:
+        """Make the place of the node's volumes a file system of its own, kept in a file. Before `write_disk`."""
+        place, image = self.directory / "mnt", self.directory / "mnt.ext4"
+        place.mkdir(parents=True)
+        with image.open("wb") as file:
+            file.truncate(_DISK_BYTES)
+        run([program("mkfs.ext4"), "-q", "-F", "-m", "0", str(image)])
+        run(["mount", "-o", "loop", str(image), str(place)])
+
+    def freeze_volumes(self, *, frozen: bool) -> None:
+        """Stop all writing to the node's volumes, or let it go on.
+
+        Raises:
+            CommandError: They are no file system of their own.
+        """
+        place = self.directory / "mnt"
+        if place.is_mount():
+            # It fails for one that is frozen already, or is not: then there is nothing to do.
+            run([program("fsfreeze"), "--freeze" if frozen else "--unfreeze", str(place)], check=False)
+        elif frozen:
+            raise CommandError(["fsfreeze", str(place)], "not a file system of its own: boot the lab with disks")
+
+    def copy_volumes(self, copy: Path) -> None:
+        """Copy what is in the volumes, with owners and modes."""
+        if copy.exists():
+            shutil.rmtree(copy)
+        run(["cp", "--archive", str(self.volumes), str(copy)])
+
+    def restore_volumes(self, copy: Path) -> None:
+        """Put what was in the volumes back, and nothing else."""
+        for volume in copy.iterdir():
+            self.empty_volume(volume.name)
+        run(["cp", "--archive", f"{copy}/.", str(self.volumes)])
+
     def write_disk(self, authority: Authority) -> None:
         """Write the node's configuration and make its volumes' directories."""
         for place in ("/run", *OWN_DIRECTORIES):
             (self.directory / place[1:]).mkdir(parents=True, exist_ok=True)
         for number in range(1, VOLUMES_PER_NODE + 1):
-            (self.directory / VOLUME_ROOT[1:] / f"v{number}").mkdir(parents=True, exist_ok=True)
+            (self.volumes / f"v{number}").mkdir(parents=True, exist_ok=True)
         (self.directory / "var/log/containers").mkdir(exist_ok=True)
         config = self.directory / _CONFIG[1:]
         config.mkdir(exist_ok=True)
@@ -110,7 +150,7 @@ class Machine:
 
     def empty_volume(self, name: str) -> None:
         """Remove what is in one volume."""
-        for entry in (self.directory / VOLUME_ROOT[1:] / name).iterdir():
+        for entry in (self.volumes / name).iterdir():
             _remove(entry)
 
     def wipe(self) -> list[str]:
@@ -122,7 +162,7 @@ class Machine:
         return removed
 
     def _workload_files(self) -> Iterator[Path]:
-        for volume in (self.directory / VOLUME_ROOT[1:]).iterdir():
+        for volume in self.volumes.iterdir():
             yield from volume.iterdir()
         yield from (self.directory / "srv").iterdir()
         for entry in (self.directory / "var/lib").iterdir():

@@ -18,6 +18,7 @@ PROGRAMS = {
     "nftables": "nft",
     "openssl": "openssl",
     "util-linux": "setpriv",
+    "e2fsprogs": "mkfs.ext4",
     "libcap2-bin": "setcap",
     "busybox": "busybox",
     "isc-dhcp-client": "dhclient",

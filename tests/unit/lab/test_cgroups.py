@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.cgroups import CgroupError, Cgroups, Hierarchy, parse_mounts
+from tests.lab.cgroups import CgroupError, Cgroups, Hierarchy, parse_membership, parse_mounts
 
 HYBRID = """
 tmpfs /sys/fs/cgroup tmpfs rw,relatime,mode=755 0 0
@@ -56,3 +56,17 @@ def test_processes_are_found_at_every_depth(tmp_path: Path) -> None:
         (tmp_path / place).mkdir(parents=True, exist_ok=True)
         (tmp_path / place / "cgroup.procs").write_text(pids)
     assert Cgroups(Hierarchy(tmp_path, "cgroup2", ""), ()).processes("lab") == [3, 7, 9]
+
+
+def test_a_processes_group_is_the_version_2_one() -> None:
+    assert parse_membership("6:freezer:/lab/v1\n1:name=systemd:/\n0::/lab/n1/pod\n") == "lab/n1/pod"
+
+
+def test_a_group_is_found_by_its_name_if_there_is_one(tmp_path: Path) -> None:
+    for place in ("lab/n1/kubepods/podA", "lab/n1/besteffort/podB", "lab/n2/podA", "lab/n1/besteffort/podC/podC"):
+        (tmp_path / place).mkdir(parents=True)
+    groups = Cgroups(Hierarchy(tmp_path, "cgroup2", ""), ())
+    assert groups.find("lab/n1", "podA") == "lab/n1/kubepods/podA"
+    for name in ("podX", "podC"):
+        with pytest.raises(CgroupError, match=f"groups {name} below"):
+            groups.find("lab/n1", name)

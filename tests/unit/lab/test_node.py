@@ -7,6 +7,7 @@ import pytest
 from tests.lab import node, storage
 from tests.lab.model import NODES, VOLUMES_PER_NODE
 from tests.lab.node import Machine
+from tests.lab.shell import CommandError
 
 
 @pytest.fixture
@@ -24,6 +25,22 @@ def test_wiping_spares_the_volumes_and_the_node_itself(machine: Machine) -> None
     assert (machine.directory / "mnt/disks/v1").is_dir()
     assert (machine.directory / "var/lib/kubelet/keep").exists()
     assert machine.wipe() == []
+
+
+def test_a_disk_that_is_rolled_back_is_as_it_was(machine: Machine, tmp_path: Path) -> None:
+    machine.copy_volumes(tmp_path / "copy")
+    (machine.volumes / "v1/leases").write_text("newer")
+    (machine.volumes / "v2/made-later").touch()
+    machine.restore_volumes(tmp_path / "copy")
+    assert (machine.volumes / "v1/leases").read_text() == "x"
+    assert (machine.volumes / "v1/sub/x").read_text() == "x"
+    assert not list((machine.volumes / "v2").iterdir())
+
+
+def test_only_a_disk_of_its_own_can_be_stalled(machine: Machine) -> None:
+    machine.freeze_volumes(frozen=False)  # nothing to do
+    with pytest.raises(CommandError, match="not a file system of its own"):
+        machine.freeze_volumes(frozen=True)
 
 
 def test_emptying_one_volume_spares_the_others(machine: Machine) -> None:
