@@ -11,11 +11,13 @@ import ssl
 import tempfile
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tests.lab.shell import run
 
+_ANSWER_SECONDS = 10.0
 _UNREACHABLE = (urllib.error.URLError, http.client.HTTPException, OSError)
 
 
@@ -62,6 +64,21 @@ class Rest:
         """Merge `body` into the object at a path."""
         self._call("PATCH", path, body, "application/merge-patch+json")
 
+    def watch(self, path: str, *, silence: float = 10.0) -> Iterator[dict[str, Any]]:
+        """Yield every object of a list as it is, then each change, with `type` and `object`; it never ends by itself.
+
+        Raises:
+            UnreachableError: The server did not answer, closed the stream, or said nothing for `silence` seconds; to
+                begin again is harmless.
+        """
+        with self._opened("GET", f"{path}?watch=1", None, "application/json", silence) as stream:
+            try:
+                for line in stream:
+                    yield json.loads(line)
+            except _UNREACHABLE as error:
+                raise UnreachableError(f"{self._server}: {error}") from error
+        raise UnreachableError(f"{self._server}: the stream of {path} ended")
+
     def ready(self) -> bool:
         """Say whether the server calls itself ready."""
         try:
@@ -70,6 +87,15 @@ class Rest:
             return False
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None, kind: str) -> str:
+        with self._opened(method, path, body, kind, _ANSWER_SECONDS) as answer:
+            try:
+                return answer.read().decode()
+            except _UNREACHABLE as error:
+                raise UnreachableError(f"{self._server}: {error}") from error
+
+    def _opened(
+        self, method: str, path: str, body: dict[str, Any] | None, kind: str, timeout: float
+    ) -> http.client.HTTPResponse:
         request = urllib.request.Request(  # noqa: S310 - the address is the one of our own server
             self._server + path,
             method=method,
@@ -78,13 +104,13 @@ class Rest:
         )
         handlers = [urllib.request.HTTPSHandler(context=self._context), urllib.request.ProxyHandler({})]
         try:
-            with urllib.request.build_opener(*handlers).open(request, timeout=10) as answer:
-                return str(answer.read().decode())
+            answer: http.client.HTTPResponse = urllib.request.build_opener(*handlers).open(request, timeout=timeout)
         except urllib.error.HTTPError as error:
             with error:
                 raise ApiError(error.code, error.read().decode(errors="replace")[:2000]) from error
         except _UNREACHABLE as error:
             raise UnreachableError(f"{self._server}: {error}") from error
+        return answer
 
 
 def kubectl(binary: str, kubeconfig: Path, *arguments: str, stdin: str | None = None, timeout: float = 60.0) -> str:
