@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -112,8 +112,8 @@ class World:
     def lease_one(self, program: str = "udhcpc", mac: str | None = None, client: int = 0) -> Leased:
         """Let a real client program get a lease, as a new client unless told as whom."""
         own = mac or clients.random_mac()
-        get = {"udhcpc": clients.udhcpc, "dhclient": clients.dhclient}[program]
-        lease = get(CLIENTS[client].namespace, own, timeout=_LEASE_SECONDS)
+        programs: dict[str, Callable[..., clients.Lease]] = {"udhcpc": clients.udhcpc, "dhclient": clients.dhclient}
+        lease = programs[program](CLIENTS[client].namespace, own, timeout=_LEASE_SECONDS)
         return Leased(program, own, lease.address, lease.server, lease.seconds)
 
     def lease_many(self, count: int) -> list[Leased]:
