@@ -77,6 +77,12 @@ test: lint test-unit test-api test-net test-e2e ## All of them
 bench: lab-build ## Measure (benchmarks/): time to serve, memory and CPU at rest, throughput beside a bare pair
 	$(BIN)/python -m benchmarks
 
+.PHONY: fault-matrix
+RUNS ?= 1
+fault-matrix: lab-build ## Every fault under load, judged by what clients saw (RUNS=n NEAREST=n CASE=a,b RESULTS=file)
+	$(BIN)/python -m tests.faults run --runs $(RUNS) $(if $(NEAREST),--nearest $(NEAREST)) \
+	  $(if $(CASE),--case $(CASE)) $(if $(RESULTS),--results $(RESULTS))
+
 # --- the lab ----------------------------------------------------------------------------------------------------------
 .PHONY: lab-build lab-up lab-down lab-image lab-env
 lab-build: install system-packages ## Build what the lab is made of into the cache: Kubernetes, pause, the base image
