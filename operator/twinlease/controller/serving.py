@@ -219,7 +219,8 @@ def _view(  # each argument is one source of the view
         for role in Role
     }
     policy = policy_of(spec, guarded=senses.guarded)
-    return View(lease=lease, sights=sights, policy=policy, now=now, give_up=said.give_up)
+    rolled = senses.memory.rolled_back(senses.monotonic)
+    return View(lease=lease, sights=sights, policy=policy, now=now, rolled_back=rolled, give_up=said.give_up)
 
 
 def _seen(role: Role, senses: Senses) -> Sight:

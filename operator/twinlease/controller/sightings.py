@@ -49,12 +49,18 @@ class Memory(Struct, frozen=True, kw_only=True):
 
     Attributes:
         uid: Of its serving lease: another one of its name is another one.
+        rolled: The highest epoch that a server remembers and the API does not, and since when; None: there is none.
         lone: The role that alone of the two has shown up, and since when; None: neither or both have.
     """
 
     uid: str = ""
     servers: Mapping[Role, Seen] = {}
     lone: Since | None = None
+    rolled: Since | None = None
+
+    def rolled_back(self, now: float) -> float:
+        """Return for how many seconds the servers have been seen to remember more than the API."""
+        return 0.0 if self.rolled is None else now - self.rolled.start
 
     def age(self, role: Role, now: float) -> float:
         """Return how many seconds ago a server's last write was seen to arrive; infinite: none was."""
@@ -81,7 +87,8 @@ def saw(memory: Memory, uid: str, lease: ServingLeaseSpec, now: float) -> Memory
     if memory.uid != uid:
         memory = Memory(uid=uid, lone=memory.lone)
     servers = {role: _saw(memory.servers.get(role), entry(lease, role).own, now) for role in Role}
-    return replace(memory, servers=servers)
+    highest = max(lease.servers.primary.own.epoch, lease.servers.secondary.own.epoch)
+    return replace(memory, servers=servers, rolled=_since(memory.rolled, highest, now, highest > lease.epoch))
 
 
 def _saw(old: Seen | None, own: Own, now: float) -> Seen:

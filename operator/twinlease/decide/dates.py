@@ -32,6 +32,8 @@ def last_lease_ends(view: View) -> float:
     lease at most.
     """
     known = [seconds(view.own(role).lineage.confirmed) for role in Role]
+    if not any(known):
+        known = [view.now]  # nothing is on record: no date is late enough, and only a human can know better
     lengths = [durations.seconds(view.grant(role).duration) for role in Role]
     promises = [durations.seconds(view.grant(role).max_promise) for role in Role]
     return max(known) + max(*lengths, *promises) + durations.seconds(view.lease.max_lease.duration)

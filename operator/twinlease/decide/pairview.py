@@ -69,6 +69,7 @@ class View(Struct, frozen=True, kw_only=True):
 
     Attributes:
         now: Wall clock, seconds since the epoch; for the dates in the object only.
+        rolled_back: Seconds for which the servers have been seen to remember a higher epoch than the API.
         give_up: A human acknowledges, with the present epoch, that both lease databases are lost.
     """
 
@@ -76,7 +77,14 @@ class View(Struct, frozen=True, kw_only=True):
     sights: Mapping[Role, Sight]
     policy: Policy
     now: float
+    rolled_back: float = 0.0
     give_up: bool = False
+
+    @property
+    def forgotten(self) -> int:
+        """Highest epoch that a server remembers and the API does not; 0: there is none."""
+        highest = max(self.own(role).epoch for role in Role)
+        return highest if highest > self.lease.epoch else 0
 
     def entry(self, role: Role) -> Entry:
         """Return a server's entry."""

@@ -30,8 +30,15 @@ def judge(view: View) -> Judgement:
     found = next(_writes(view), None)
     if found is not None:
         return found
-    verdict = _verdict(view)
+    verdict = replace(_verdict(view), retry=_soonest(view))
     return Judgement(verdict=verdict, lease=None if settled == before else settled)
+
+
+def _soonest(view: View) -> float | None:
+    """Return in how many seconds time alone may change what becomes of either server."""
+    judged = [starts.judge(view, role) for role in Role] + [partnerdown.judge(view, role) for role in Role]
+    waits = [each.verdict.retry for each in judged if each is not None and each.verdict.retry is not None]
+    return min(waits, default=None)
 
 
 def _writes(view: View) -> Iterator[Judgement]:
@@ -169,16 +176,16 @@ def _rolled_back(view: View) -> Judgement | None:
     What it says of grants and survivors may be untrue. Nobody can renew under it, so after the longest permit nobody
     serves under what was forgotten; then the epoch is raised beyond what anybody remembers, and all begin by asking.
     """
-    highest = max(view.own(role).epoch for role in Role)
-    if highest <= view.lease.epoch:
+    highest = view.forgotten
+    if not highest:
         return None
     lengths = [view.policy.alone, view.policy.max_promise]
     lengths += [durations.seconds(view.grant(role).duration) for role in Role]
     limit = max(lengths)
-    left = limit + epsilon(limit) - max(view.sights[role].silent for role in Role if view.own(role).epoch == highest)
+    left = limit + epsilon(limit) - view.rolled_back
     message = f"Servers remember epoch {highest}, the API {view.lease.epoch}: an older copy of it was restored"
     verdict = Verdict(action=Action.NOTHING, reason="WitnessRolledBack", message=message, retry=max(left, 0.0))
-    if left > 0:
+    if left > 0:  # those that ask go on writing, so that their silence would say nothing
         return Judgement(verdict=replace(verdict, message=f"{message}. Nobody is granted anything for {left:.0f}s"))
     lease = replace(view.lease, epoch=highest + 1, phase=Phase.BOTH, survivor="", order=UNSET, established=True)
     for role in Role:
