@@ -117,6 +117,7 @@ def test_what_only_the_node_shows(example: World, name: str, peer: Object, says:
         example.lab.kubectl("delete", "dfp", name)
         until("its pod is gone", lambda: not example.pod_uid(f"{name}-primary"), timeout=90, every=0.3)
         example.lab.kubectl("delete", "pvc,configmap", f"--selector={OF_PAIR}={name}")
+        example.forget_service(name)
         example.lab.recycle_volumes()
 
 

@@ -182,9 +182,17 @@ class World:
         self.wait("dfp", PAIR, "Redundant", timeout=timeout)
 
     def delete_example(self) -> None:
-        """Delete the example pair, and wait until only the leases, and the ledger of who holds what, are left of it."""
+        """Delete the example pair, and wait until only the leases, and the records of who holds what, are left of it."""
         self.lab.kubectl("delete", "--ignore-not-found", "--filename", str(EXAMPLE))
         until("only the ledger is left of the pair", lambda: self._left() <= {LEDGER}, timeout=120, every=0.3)
+
+    def forget_service(self, name: str = PAIR, namespace: str = "default") -> None:
+        """Delete the serving lease that a pair has left, as a user does who wants to begin anew."""
+        arguments = ["dhcpservinglease", name, f"--namespace={namespace}"]
+        self.lab.kubectl("delete", *arguments, "--ignore-not-found", "--wait=false")
+        if any(each["metadata"]["name"] == name for each in self.every("dhcpservinglease", namespace)):
+            merge = json.dumps({"metadata": {"finalizers": []}})
+            self.lab.kubectl("patch", *arguments, "--type=merge", f"--patch={merge}")
 
     def _left(self) -> set[str]:
         return {
@@ -197,5 +205,6 @@ class World:
         """Delete the example pair with its leases, and wait until nothing of it is left."""
         self.delete_example()
         self.lab.kubectl("delete", "configmap", LEDGER, "--ignore-not-found")
+        self.forget_service()
         self.lab.kubectl("delete", "pvc", f"--selector={OF_PAIR}={PAIR}", "--timeout=60s")
         self.lab.recycle_volumes()
