@@ -144,27 +144,59 @@ def _unfit(view: View, role: Role) -> Judgement | None:
     elif own.database.verdict is not DatabaseVerdict.INTACT:
         reason, message = "LineageUnverified", f"The {role}'s lease database is not verified: {own.database.verdict}"
     elif not _cut_off(view, role):
-        reason, message = "NotNeeded", f"The {role} is in {state}"
+        reason, message, retry = "NotNeeded", f"The {role} is in {state}", _left_to_return(view, role)
+        if retry is not None:
+            reason = "SurvivorGone"
+            message = f"The survivor is gone: what it promised ends in {retry:.0f}s, then the {role} takes over"
     elif not durations.seconds(own.report.mclt):
         reason, message = "NoMCLT", f"The {role} has not learnt the MCLT yet"
-    elif view.lease.mclt.until:
-        reason = "MCLTLowered"
-        message = f"The MCLT was lowered: until {view.lease.mclt.until} leases may still be promised by the old one"
-        retry = 1.0
+    elif (changed := mclt_changed(view, role.other, view.lease.mclt.until or _shorter(view, role))) is not None:
+        reason, (message, retry) = "MCLTLowered", changed
     return _verdict(Action.NOTHING, reason, message, role, retry=retry) if reason else None
+
+
+def mclt_changed(view: View, gone: Role, why: str) -> tuple[str, float | None] | None:
+    """Return why a survivor waits that goes by a shorter MCLT than its partner may have, and for how long.
+
+    What the partner, who is ``gone``, gave by the longer one has ended once it has been stopped for that long. ``why``
+    is empty if nothing was changed.
+    """
+    mclt = durations.seconds(view.lease.mclt.duration)
+    left = mclt - view.sights[gone].gone
+    if not why or left <= 0:
+        return None
+    proof = stopped(view, gone)
+    message = f"The MCLT was changed: the {gone} may have promised leases by that of {mclt}s. {proof.message}"
+    return message, left if proof else proof.retry
+
+
+def _shorter(view: View, role: Role) -> str:
+    """Tell whether a server goes by a shorter MCLT than the longest that either may go by."""
+    mine = view.own(role).report.mclt
+    return mine if durations.seconds(mine) < durations.seconds(view.lease.mclt.duration) else ""
+
+
+def _left_to_return(view: View, role: Role) -> float | None:
+    """Return in how many seconds a server that was on its way back may take over from a survivor that is no more."""
+    mclt = max(durations.seconds(view.own(role).report.mclt), durations.seconds(view.lease.mclt.duration))
+    gone = view.sights[role.other].gone
+    back = view.lease.phase is Phase.RETURNING and role != view.lease.survivor and view.state(role) in RETURNING
+    return mclt - gone if back and mclt > 0 and gone > 0 else None
 
 
 def _cut_off(view: View, role: Role) -> bool:
     """Tell whether a server is cut off from its partner, or is on its way back to a survivor that is no more.
 
     The latter may take over once its MCLT has passed since the survivor was proven stopped: whatever the survivor
-    promised and did not pass on has ended by then.
+    promised and did not pass on has ended by then. A survivor whose partner stopped on its way back is ordered anew:
+    the two may have been normal meanwhile.
     """
     if view.state(role) in INTERRUPTED:
         return True
-    mclt = max(durations.seconds(view.own(role).report.mclt), durations.seconds(view.lease.mclt.duration))
-    back = view.lease.phase is Phase.RETURNING and view.state(role) in RETURNING
-    return back and mclt > 0 and view.sights[role.other].gone > mclt
+    if view.lease.phase is Phase.RETURNING and view.lease.survivor == role and view.asks(role.other):
+        return view.state(role) is FailoverState.PARTNER_DOWN
+    left = _left_to_return(view, role)
+    return left is not None and left < 0
 
 
 def _waived(view: View, role: Role) -> tuple[bool, str]:
@@ -174,6 +206,7 @@ def _waived(view: View, role: Role) -> tuple[bool, str]:
     if view.sights[other].maintenance and view.released(other):
         return True, f"the {other} was stopped for maintenance"
     may_resume = own.database.verdict is DatabaseVerdict.INTACT and view.recorded(other) is FailoverState.NORMAL
+    may_resume = may_resume and view.lease.phase is Phase.BOTH
     known = own.database.verdict is not DatabaseVerdict.UNKNOWN
     if view.lease.established and view.asks(other) and known and not may_resume and bool(stopped(view, other)):
         return True, f"the {other} asks to return and may not resume ({own.database.verdict}, {own.database.state})"

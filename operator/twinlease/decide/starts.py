@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 from twinlease.api.pair import PartnerDownMode
 from twinlease.api.servinglease import (
-    Answer,
     DatabaseVerdict,
     Phase,
     ServingLeaseSpec,
@@ -22,7 +21,7 @@ from twinlease.decide import dates
 from twinlease.decide.evidence import stopped
 from twinlease.decide.obey import RETURNING
 from twinlease.decide.pairview import View, entry, with_grant
-from twinlease.decide.partnerdown import Action, Judgement, Verdict
+from twinlease.decide.partnerdown import Action, Judgement, Verdict, executed, mclt_changed
 from twinlease.model import durations
 from twinlease.model.states import FailoverState, Role
 
@@ -75,6 +74,10 @@ def _way(view: View, role: Role) -> Way:
 def _by_phase(view: View, role: Role) -> Way:
     survivor = view.lease.survivor
     if view.lease.phase is Phase.BOTH:
+        adopted = view.sights[role].adopt and _verdict(view, role) is DatabaseVerdict.FOREIGN
+        if adopted and not view.confirmed(role.other):
+            message = f"The {role} starts on the lease database that was found, as a human decided"
+            return _go(Start.RESUME, "Adopted", message)
         return _together(view, role) if view.lease.established else _first(view, role)
     if role == survivor:
         return _survivor_again(view, role)
@@ -84,10 +87,6 @@ def _by_phase(view: View, role: Role) -> Way:
 # --- before the two ever served together ------------------------------------------------------------------------------
 def _first(view: View, role: Role) -> Way:
     other = role.other
-    if view.sights[role].adopt and _verdict(view, role) is DatabaseVerdict.FOREIGN:
-        return _go(
-            Start.RESUME, "Adopted", f"The {role} starts on the lease database that was found, as a human decided"
-        )
     partner = view.own(other).database.verdict
     blank = partner in _BLANK or partner is DatabaseVerdict.INTACT or view.sights[other].discard
     mine = _verdict(view, role) in _BLANK or _intact(view, role) or view.sights[role].discard
@@ -126,12 +125,14 @@ def _lone_first(view: View, role: Role) -> Way:
 
 
 # --- both may serve ---------------------------------------------------------------------------------------------------
-def _together(view: View, role: Role) -> Way:
+def _together(view: View, role: Role) -> Way:  # noqa: PLR0911  # one case after the other
     other = role.other
     if not _intact(view, role):
         return _damaged(view, role)
     if view.recorded(role) is FailoverState.NORMAL:
         if view.asks(other) and _has_news(view, other):
+            if not _ready(view, other):
+                return _take_over(view, role)
             return _wait("PartnerFirst", f"The {role} waits: the {other} served on after it and starts first")
         return _go(Start.RESUME, "Resume", f"The {role} stopped in contact with its partner: it goes on where it was")
     if view.confirmed(other) and not view.asks(other) and view.fresh(other):
@@ -139,7 +140,7 @@ def _together(view: View, role: Role) -> Way:
             f"The {role} stopped in {view.recorded(role)}: it waits until the {other} was ordered into partner-down"
         )
         return _wait("PartnerTakesOver", message)
-    if view.asks(other) and _has_news(view, other) and _precedes(view, other, role):
+    if view.asks(other) and _ready(view, other) and _has_news(view, other) and _precedes(view, other, role):
         return _wait("PartnerFirst", f"The {role} waits: the {other} starts first, in partner-down")
     return _take_over(view, role)
 
@@ -210,9 +211,8 @@ def _takeover_refused(view: View, role: Role) -> Way | None:
     if view.policy.mode is not PartnerDownMode.AUTOMATIC and not known:
         mode = view.policy.mode
         return _wait(str(mode), f"The {role} would start in partner-down now, but spec.partnerDown.mode is {mode}")
-    if view.lease.mclt.until:
-        return _wait("MCLTLowered", f"The MCLT was lowered: old promises run until {view.lease.mclt.until}", retry=1.0)
-    return None
+    lowered = mclt_changed(view, role.other, view.lease.mclt.until)
+    return None if lowered is None else _wait("MCLTLowered", lowered[0], retry=lowered[1])
 
 
 # --- one is the survivor ----------------------------------------------------------------------------------------------
@@ -231,27 +231,37 @@ def _survivor_again(view: View, role: Role) -> Way:
 
 def _behind_survivor(view: View, role: Role) -> Way:
     survivor = role.other
-    order, answer = view.lease.order, view.own(survivor).answer
-    lost = view.asks(survivor) and not _intact(view, survivor) and view.lease.established
+    down, asking = _down_since(view, survivor, view.grant(role).epoch), view.asks(survivor)
+    if not down and not asking and not stopped(view, survivor):
+        return _wait("OrderPending", f"The {survivor} has not said yet that it is in partner-down")
+    if not down and asking and _intact(view, survivor):
+        return _wait("PartnerFirst", f"The {role} waits: the {survivor} starts first, in partner-down")
+    # Who took nothing over, or lost what it took over, has nothing to give to the one that returns.
+    lost = view.lease.established and (not _intact(view, survivor) if asking else not down)
     if lost and _intact(view, role):
         mclt = durations.seconds(view.lease.mclt.duration)
         left = mclt - view.sights[survivor].gone
         if left > 0:
-            message = (
-                f"The survivor lost its lease database: what it promised ends in {left:.0f}s, then the {role} serves"
-            )
+            message = f"The survivor has no leases to give: its promises end in {left:.0f}s, then the {role} serves"
             return _wait("SurvivorLost", message, retry=left)
-        return _go(
-            Start.SURVIVE, "SurvivorLost", f"The survivor lost its lease database: the {role} takes over from it"
-        )
+        return _go(Start.SURVIVE, "SurvivorLost", f"The survivor has no leases to give: the {role} takes over from it")
     if lost:
         return _nothing_left(view, role)
-    unanswered = order is not UNSET and (answer.epoch < order.epoch or answer.result is Answer.REFUSED)
-    if unanswered and not stopped(view, survivor):
-        return _wait("OrderPending", f"The {survivor} has not answered yet whether it is in partner-down")
     return _go(
         Start.RECOVER, "Recover", f"The {role} returns: it takes over the leases of the {survivor} and then serves"
     )
+
+
+def _down_since(view: View, survivor: Role, epoch: int) -> bool:
+    """Tell whether a survivor went into partner-down as such after an epoch: by its answer, or by a start that says so.
+
+    Each return needs one of its own: the two may have been normal since the last one, and the survivor serves on its
+    own in communications-interrupted while its latest word is still of partner-down.
+    """
+    order, grant = view.lease.order, view.grant(survivor)
+    if order is not UNSET:
+        return order.epoch > epoch and executed(view, survivor)
+    return grant.epoch > epoch and view.confirmed(survivor) and view.state(survivor) is FailoverState.PARTNER_DOWN
 
 
 def _foreign(view: View, role: Role) -> Way:
@@ -277,6 +287,12 @@ def _intact(view: View, role: Role) -> bool:
 def _has_news(view: View, role: Role) -> bool:
     """Tell whether an asking server may know of leases that its partner does not."""
     return _intact(view, role) and view.recorded(role) is not FailoverState.NORMAL
+
+
+def _ready(view: View, role: Role) -> bool:
+    """Tell whether an asking server could start: who cannot keeps nobody waiting, for either may survive."""
+    asks = view.own(role).asks
+    return asks is not UNSET and asks.ready
 
 
 def _precedes(view: View, role: Role, other: Role) -> bool:
