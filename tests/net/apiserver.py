@@ -38,6 +38,7 @@ class FakeApi:
         before_patch: Called with the operations of a JSON Patch before it is applied, if it is set.
         version: The last resource version that was given.
         reachable: False: every request is refused and watches end.
+        cut: The same for these ports only.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -46,6 +47,7 @@ class FakeApi:
         self.patches: list[tuple[float, str, list[Object]]] = []
         self.before_patch: Callable[[list[Object]], None] | None = None
         self.reachable = True
+        self.cut: set[int] = set()
         self.changed = threading.Condition(threading.RLock())
         self.objects: dict[tuple[str, str], Object] = {}
         self.version = 100
@@ -150,6 +152,19 @@ class FakeApi:
                 self.reachable = True
                 self.changed.notify_all()
 
+    @contextmanager
+    def out_of_reach(self, port: int) -> Iterator[None]:
+        """Refuse everything on one port for the length of a block."""
+        with self.changed:
+            self.cut.add(port)
+            self.changed.notify_all()
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.cut.discard(port)
+                self.changed.notify_all()
+
     def _touch(self, found: Object) -> None:
         self.version += 1
         found["metadata"]["resourceVersion"] = str(self.version)
@@ -219,13 +234,17 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(json.dumps(stored) if stored else None)
 
     def _admitted(self) -> bool:
-        if not self.api.reachable:
+        if not self._reachable():
             self.close_connection = True
             return False
         if self.headers["Authorization"] != f"Bearer {TOKEN}":
             self._answer('{"reason":"Unauthorized","message":"who are you?"}', 401)
             return False
         return True
+
+    def _reachable(self) -> bool:
+        address = self.server.server_address
+        return self.api.reachable and address[1] not in self.api.cut
 
     def _watch(self, plural: str, wanted: str, version: int) -> None:
         self.send_response(200)
@@ -234,9 +253,9 @@ class _Handler(BaseHTTPRequestHandler):
         api = self.api
         while True:
             with api.changed:
-                while api.reachable and self._version(plural, wanted) <= version:
+                while self._reachable() and self._version(plural, wanted) <= version:
                     api.changed.wait()
-                if not api.reachable:
+                if not self._reachable():
                     self.close_connection = True
                     return
                 version = self._version(plural, wanted)

@@ -1,6 +1,7 @@
 """A pair of real guards and real sidecars around real dhcpds, each in its own network namespace."""
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -35,6 +36,7 @@ class Sidecar:
         secrets = guard.run_dir.parent / "omapi"
         secrets.mkdir()
         (secrets / "secret").write_text(SECRET, encoding="ascii")
+        self.port = api.listen(guard.namespace)
         self._environment = {
             **guard.environment,
             "TWINLEASE_SECRET_DIR": str(secrets),
@@ -44,8 +46,12 @@ class Sidecar:
             "POD_UID": f"pod-{name}",
             "NODE_NAME": f"node-{name}",
             "KUBERNETES_SERVICE_HOST": "127.0.0.1",
-            "KUBERNETES_SERVICE_PORT": str(api.listen(guard.namespace)),
+            "KUBERNETES_SERVICE_PORT": str(self.port),
         }
+
+    def in_pod(self, uid: str) -> None:
+        """Have later starts in another pod."""
+        self._environment["POD_UID"] = uid
 
     def start(self) -> None:
         """Start the process."""
@@ -54,6 +60,11 @@ class Sidecar:
             self.process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment
             )
+
+    def signal_only(self, number: signal.Signals) -> None:
+        """Send a signal that it does not die of."""
+        assert self.process is not None
+        self.process.send_signal(number)
 
     def signal(self, number: signal.Signals) -> int:
         """Send a signal and return the exit status."""
@@ -82,6 +93,37 @@ class Member:
         self.guard = Guard(directory / "pod", namespace)
         self.sidecar = Sidecar(self.name, self.guard, api)
         self._api = api
+        self._pods = 0
+
+    def start(self) -> None:
+        """Start guard and sidecar."""
+        self.guard.start()
+        self.sidecar.start()
+
+    def kill(self) -> None:
+        """Kill guard, server and sidecar, as the end of the node would."""
+        self.sidecar.signal(signal.SIGKILL)
+        self.guard.signal(signal.SIGKILL)
+        self.guard.process = None
+
+    def delete(self) -> None:
+        """End the pod as the kubelet does: the server's container first, then the sidecar's."""
+        self.guard.signal(signal.SIGTERM)
+        self.guard.process = None
+        self.sidecar.signal(signal.SIGTERM)
+
+    def new_pod(self) -> None:
+        """Have later starts in a new pod, with the same leases."""
+        self._pods += 1
+        self.sidecar.in_pod(f"pod-{self.name}-{self._pods}")
+        for file in self.guard.run_dir.iterdir():
+            if not file.is_dir():
+                file.unlink()
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The durable record."""
+        return dict(json.loads((self.guard.lease_dir / "twinlease.json").read_text(encoding="ascii")))
 
     @property
     def status(self) -> dict[str, Any]:
@@ -172,8 +214,7 @@ class ManagedPair:
         """Bring both up to Normal/Normal."""
         self.want(service)
         for member in self.members.values():
-            member.guard.start()
-            member.sidecar.start()
+            member.start()
         self.await_normal()
 
     def await_normal(self, timeout: float = 20.0) -> None:

@@ -86,8 +86,8 @@ class Agent:
         """
         if not self._pod_ends():
             return
+        self._looker.last_look()
         board = self._board
-        board.observe(guard=None, gone=True, stopping=True, failover=None, answered=False)
         tenure = board.now.tenure
         if not tenure.epoch or board.now.standing != "Held":
             return

@@ -23,8 +23,6 @@ _WORDS = {
     DatabaseVerdict.FOREIGN: "it is somebody else's, with leases that still run",
 }
 
-_OURS = frozenset({DatabaseVerdict.INTACT})
-
 
 class Found(Struct, frozen=True, kw_only=True):
     """What is known of the disk.
@@ -100,9 +98,13 @@ def confirms(verdict: DatabaseVerdict, standing: Standing, tenure: Tenure, recor
     """
     if not record.id:
         return False
-    if standing in {Standing.OFFERED, Standing.HELD} and not tenure.given_up:
-        return True
-    return verdict in _OURS
+    granted = standing is Standing.OFFERED or (standing is Standing.HELD and not tenure.given_up)
+    return to_go_by(verdict, record) if granted else verdict is DatabaseVerdict.INTACT
+
+
+def to_go_by(verdict: DatabaseVerdict, record: Record) -> bool:
+    """Tell whether a grant may be taken up: the database is the confirmed one, or has a new name and begins anew."""
+    return verdict is DatabaseVerdict.INTACT or (bool(record.id) and not record.complete)
 
 
 def named(record: Record, verdict: DatabaseVerdict, new_id: Callable[[], str]) -> Record:

@@ -59,6 +59,11 @@ class Disk:
             self._said = self._board.now.verdict
             _log.info("lease database", extra=kv(verdict=self._said, why=database.words(self._said)))
 
+    def last_look(self) -> None:
+        """Bring what is known of it up to date after the guard's end."""
+        self._read(-1)
+        self._judge(None)
+
     def _read(self, starts: int) -> None:
         """Read the database of a server that does not run, if it is not the one that was read."""
         seen = (_state(self._path), starts)

@@ -62,6 +62,12 @@ class Looker:
         """Have the network looked at again; for another thread to call."""
         self._network_stale = True
 
+    def last_look(self) -> None:
+        """Look at what the end of guard and server leaves."""
+        self._board.observe(guard=None, gone=True, stopping=True, failover=None, answered=False, boot=self._boot())
+        self._look_at_lease()
+        self._disk.last_look()
+
     def look(self) -> None:
         """Look at everything."""
         self._board.observe(boot=self._boot(), wall=self._parts.clocks.wall(), held=self._parts.keeper.held)

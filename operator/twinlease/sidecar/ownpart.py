@@ -212,7 +212,8 @@ def _in_force(now: Observed) -> InForce:
     if grant is None or now.standing not in {Standing.OFFERED, Standing.HELD}:
         return InForce()
     if now.standing is Standing.OFFERED:
-        return InForce() if now.stopping or now.gone else going_by(grant, kernel_fence=False)
+        may = database.to_go_by(now.verdict, now.found.record) and not (now.stopping or now.gone)
+        return going_by(grant, kernel_fence=False) if may else InForce()
     if now.tenure.given_up or now.gone:
         return InForce()
     return going_by(grant, kernel_fence=_fenced(now))

@@ -15,7 +15,7 @@ from twinlease.decide.permit import Promiser, reborn
 from twinlease.log import kv
 from twinlease.sidecar.clock import Clocks
 from twinlease.sidecar.keeper import Keeper
-from twinlease.sidecar.promises import MAX_BYTES, Conversation, Granted, Pledge, Terms
+from twinlease.sidecar.promises import MAX_BYTES, UNKNOWN_SESSION, Conversation, Granted, Pledge, Terms
 from twinlease.sidecar.record import Durable, NotRememberedError
 
 _log = logging.getLogger(__name__)
@@ -263,7 +263,7 @@ class Peer(threading.Thread):
             self._renouncing = False
         if found.seconds:
             self._keeper.answered(found.asked, found.seconds)
-        elif found.refused == "UnknownSession":
+        elif found.refused == UNKNOWN_SESSION:
             self._ask_at = self._clocks.boot()  # known now
 
     def _send(self, sock: socket.socket, data: bytes) -> None:

@@ -21,6 +21,9 @@ LARGEST_SECONDS = 86_400
 """Longest promise that is ever made."""
 MESSAGES_PER_SECOND = 20
 
+UNKNOWN_SESSION = "UnknownSession"
+"""The answer to whoever does not know this process yet, by which it gets to know it."""
+
 _MAC = 32
 _OUTSTANDING = 16
 _SESSIONS = 64
@@ -203,7 +206,7 @@ class Conversation:
 
     def reply(self, request: Request, terms: Terms, wall: float, *, granted: int = 0, refused: str = "") -> bytes:
         """Return the answer to a request."""
-        if refused:
+        if refused and request.to_session:  # whoever knows nobody yet only greets
             self.refused[refused] += 1
         return self._sealed(
             Reply(
@@ -220,7 +223,7 @@ class Conversation:
     def _asked(self, request: Request, terms: Terms, wall: float) -> Pledge | bytes | None:
         if request.to_session != self._session:
             # It does not know us yet, or this is of an earlier time; the answer tells our session, and nothing else.
-            return self.reply(request, terms, wall, refused="UnknownSession")
+            return self.reply(request, terms, wall, refused=UNKNOWN_SESSION)
         if not self._in_order(request):
             self._drop("Replayed")
             return None
@@ -251,7 +254,7 @@ class Conversation:
             return None
         self._partner_session, self._partner_incarnation = reply.session, reply.incarnation
         self.heard = now
-        if reply.refused:
+        if reply.refused and reply.refused != UNKNOWN_SESSION:
             self.refused[f"By{reply.refused}"] += 1
         seconds = 0 if reply.refused else min(max(reply.granted, 0), LARGEST_SECONDS)
         return Granted(

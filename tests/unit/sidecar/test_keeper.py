@@ -1,0 +1,213 @@
+"""The permit on its way to the guard."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from tests.unit.sidecar.snapshots import IN_FORCE, guard
+from twinlease.api.pair import Isolation
+from twinlease.decide.permit import MARGIN
+from twinlease.ipc.client import GuardStatus, GuardUnreachable, PermitStatus
+from twinlease.ipc.protocol import Code, ProtocolError
+from twinlease.sidecar.keeper import Keeper
+
+D = 240.0
+REV = "1" * 64
+
+
+class FakeGuard:
+    """A guard that notes until when the server may answer."""
+
+    def __init__(self) -> None:
+        self.running = True
+        self.started = 50.0
+        self.deadline: float | None = 0.0
+        self.lapsed = False
+        self.answers = True
+        self.told: list[float | None] = []
+
+    def status(self) -> GuardStatus:
+        """Say how things are."""
+        revision = REV if self.running else ""
+        permit = PermitStatus(self.deadline if self.running else 0.0, lapsed=self.lapsed)
+        return guard(revision, permit=permit, started_at=self.started if self.running else 0)
+
+    def permit(self, deadline: float | None) -> GuardStatus:
+        """Set the deadline."""
+        if not self.answers:
+            raise GuardUnreachable("no socket")
+        if not self.running or self.lapsed:
+            raise ProtocolError(Code.LAPSED, "no server runs")
+        self.told.append(deadline)
+        self.deadline = deadline
+        return self.status()
+
+
+class Scene:
+    """A keeper with a clock."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.guard = FakeGuard()
+        self.news = 0
+        self.keeper = Keeper(self.guard, lambda: self.now, self.changed)
+
+    def changed(self) -> None:
+        """Count."""
+        self.news += 1
+
+    def serving(self) -> "Scene":
+        """Confirm a grant, and have a server run under it."""
+        self.keeper.confirmed(self.now, IN_FORCE)
+        self.guard.deadline = self.keeper.starts()
+        self.keeper.saw(self.guard.status())
+        return self
+
+
+@pytest.fixture
+def scene() -> Scene:
+    """A server under a permit."""
+    return Scene().serving()
+
+
+def test_a_renewal_counts_from_when_it_was_sent(scene: Scene) -> None:
+    scene.now = 1040.5
+    scene.keeper.confirmed(1040.0, IN_FORCE)
+    assert scene.guard.told == [1040.0 + D - MARGIN]
+    assert scene.keeper.held.epoch == 5
+
+
+def test_a_promise_extends_and_small_gains_are_not_told(scene: Scene) -> None:
+    for second in range(1, 31):
+        scene.now = 1000.0 + second
+        scene.keeper.answered(scene.now - 0.01, D)
+    assert 1 <= len(scene.guard.told) <= 2
+    assert scene.keeper.held.permit.deadline == pytest.approx(1030.0 - 0.01 + D - MARGIN)
+
+
+def test_nothing_is_held_before_a_grant_is_confirmed() -> None:
+    scene = Scene()
+    scene.keeper.answered(999.0, 1800)
+    assert scene.keeper.held.epoch == 0
+    assert scene.keeper.deadline == float("-inf")
+    assert scene.guard.told == []
+
+
+def test_what_has_ended_is_not_revived(scene: Scene) -> None:
+    scene.now = 1000.0 + D
+    scene.keeper.answered(scene.now, 1800)
+    scene.keeper.confirmed(scene.now, IN_FORCE)
+    assert scene.keeper.held.broken
+    assert scene.guard.told == []
+    # Another grant is another matter.
+    scene.keeper.confirmed(scene.now, replace(IN_FORCE, epoch=7))
+    assert not scene.keeper.held.broken
+
+
+def test_a_renewal_sent_after_the_end_does_not_close_the_gap_that_nobody_saw(scene: Scene) -> None:
+    scene.now = 1000.0 + D + 5
+    scene.keeper.confirmed(1000.0 + D + 4, IN_FORCE)
+    assert scene.keeper.held.broken
+    assert scene.news >= 1
+
+
+def test_a_shorter_permit_is_in_force_before_it_is_confirmed(scene: Scene) -> None:
+    shorter = replace(IN_FORCE, duration="1m")
+    assert scene.keeper.before_write(shorter)
+    assert scene.guard.told == [1000.0 + 60 - MARGIN]
+    scene.guard.answers = False
+    assert not scene.keeper.before_write(replace(IN_FORCE, duration="30s"))
+
+
+def test_a_longer_one_counts_only_when_it_is_confirmed(scene: Scene) -> None:
+    longer = replace(IN_FORCE, duration="1h")
+    assert scene.keeper.before_write(longer)
+    assert scene.guard.told == []
+    scene.keeper.confirmed(1001.0, longer)
+    assert scene.guard.told == [1001.0 + 3600 - MARGIN]
+
+
+def test_while_a_start_is_under_way_nothing_is_shortened(scene: Scene) -> None:
+    scene.keeper.starts()
+    assert not scene.keeper.before_write(replace(IN_FORCE, duration="1m"))
+    assert not scene.keeper.renounce()
+    scene.keeper.saw(scene.guard.status())
+    assert scene.keeper.before_write(replace(IN_FORCE, duration="1m"))
+
+
+def test_a_promise_is_given_up_with_the_guard_first_and_only_for_a_renewal_that_holds(scene: Scene) -> None:
+    scene.keeper.answered(1000.0, 1800)
+    assert scene.guard.told[-1] == 1000.0 + 1800 - MARGIN
+    assert scene.keeper.renounce()
+    assert scene.guard.told[-1] == 1000.0 + D - MARGIN
+    scene.keeper.answered(1001.0, 1800)
+    scene.guard.answers = False
+    assert not scene.keeper.renounce()
+    assert scene.keeper.held.permit.promised == 1800
+    scene.guard.answers, scene.now = True, 1000.0 + D
+    assert not scene.keeper.renounce()
+
+
+def test_a_server_that_ended_by_itself_breaks_no_permit(scene: Scene) -> None:
+    scene.guard.running = False
+    scene.now = 1040.0
+    scene.keeper.confirmed(1040.0, IN_FORCE)
+    assert not scene.keeper.held.broken
+    assert scene.keeper.deadline == 1040.0 + D - MARGIN
+
+
+def test_a_permit_that_the_guard_ended_is_broken(scene: Scene) -> None:
+    scene.guard.lapsed = True
+    scene.keeper.saw(scene.guard.status())
+    assert scene.keeper.held.broken
+
+
+def test_a_step_of_the_clock_leaves_time_to_renew_and_no_more(scene: Scene) -> None:
+    scene.keeper.answered(1000.0, 1800)
+    scene.keeper.stepped()
+    assert scene.guard.told[-1] == 1001.0
+    scene.now = 1000.5
+    scene.keeper.confirmed(1000.4, IN_FORCE)
+    assert scene.guard.told[-1] == 1000.4 + D - MARGIN
+    scene.keeper.stepped()
+    scene.now = 1001.6
+    assert scene.keeper.held.broken
+
+
+def test_without_isolation_there_is_no_end(scene: Scene) -> None:
+    endless = replace(IN_FORCE, isolation=Isolation.SERVE)
+    scene.keeper.confirmed(1001.0, endless)
+    assert scene.guard.told[-1] is None
+    assert scene.keeper.deadline is None
+    # Back to a fence: with the guard before the API hears of it.
+    assert scene.keeper.before_write(IN_FORCE)
+    assert scene.guard.told[-1] == 1001.0 + D - MARGIN
+
+
+def test_another_process_of_the_sidecar_goes_on_with_what_the_guard_knows() -> None:
+    scene = Scene()
+    scene.guard.deadline = 1100.0
+    scene.keeper.adopt(5, scene.guard.status())
+    assert scene.keeper.held.permit.deadline == pytest.approx(1100.0)
+    assert not scene.keeper.held.broken
+    assert scene.guard.told == []
+    scene.keeper.confirmed(1000.0, IN_FORCE)
+    assert scene.guard.told[-1] == 1000.0 + D - MARGIN
+
+
+@pytest.mark.parametrize("status", [{"running": False}, {"lapsed": True}, {"deadline": 999.0}])
+def test_what_the_guard_does_not_hold_is_not_gone_on_with(status: dict[str, Any]) -> None:
+    scene = Scene()
+    scene.guard.deadline = 1100.0
+    for name, value in status.items():
+        setattr(scene.guard, name, value)
+    scene.keeper.adopt(5, scene.guard.status())
+    assert scene.keeper.held.broken
+
+
+def test_a_grant_that_was_given_back_is_worth_nothing(scene: Scene) -> None:
+    scene.keeper.end()
+    scene.keeper.confirmed(1001.0, IN_FORCE)
+    scene.keeper.answered(1001.0, 1800)
+    assert scene.keeper.deadline == float("-inf")
