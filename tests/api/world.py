@@ -1,6 +1,6 @@
 """The parts of a cluster that a lone API server lacks: a scheduler, kubelets and sidecars, played by the test."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -34,13 +34,17 @@ class CrashError(BaseException):
 
 
 class Observed:
-    """A transport that counts writes, and on request dies with one: before the API sees it, or after."""
+    """A transport that counts writes, and on request dies with one: before the API sees it, or after.
+
+    ``before`` is called with each write's method and path before it is sent: time for others to act.
+    """
 
     def __init__(self, inner: Transport) -> None:
         self._inner = inner
         self.writes: list[str] = []
         self.die_at = 0
         self.after = True
+        self.before: Callable[[str, str], None] = lambda _method, _path: None
 
     def request(self, method: str, path: str, **more: Any) -> Json:  # noqa: ANN401  # handed on as it is
         """Send a request, count it if it wrote, or die."""
@@ -48,6 +52,7 @@ class Observed:
             return self._inner.request(method, path, **more)
         if len(self.writes) + 1 == self.die_at and not self.after:
             raise CrashError
+        self.before(method, path)
         answer = self._inner.request(method, path, **more)
         self.writes.append(f"{method} {path}")
         if len(self.writes) == self.die_at:

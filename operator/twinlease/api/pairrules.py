@@ -45,6 +45,12 @@ PAIR_RULES = validations(
         "must differ from spec.primary.failoverPort and spec.secondary.failoverPort",
         path=".omapiPort",
     ),
+    rule(
+        "!(has(self.primary.maintenance) && self.primary.maintenance && has(self.secondary.maintenance) && "
+        "self.secondary.maintenance)",
+        "must be false while spec.primary.maintenance is true: one of them has to serve",
+        path=".secondary.maintenance",
+    ),
     _with_margin("duration"),
     _with_margin("promise"),
     _at_least("maxPromise", "promise"),

@@ -89,6 +89,9 @@ def _shared(spec: PairSpec) -> Iterator[Problem]:
     if spec.omapi_port in (first.failover_port, second.failover_port):
         allowed = "differ from spec.primary.failoverPort and spec.secondary.failoverPort"
         yield Problem(path="spec.omapiPort", value=str(spec.omapi_port), allowed=allowed)
+    if first.maintenance and second.maintenance:
+        allowed = "be false while spec.primary.maintenance is true: one of them has to serve"
+        yield Problem(path="spec.secondary.maintenance", value="true", allowed=allowed)
 
 
 def _serving_lease(spec: PairSpec) -> Iterator[Problem]:
