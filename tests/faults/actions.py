@@ -174,6 +174,15 @@ def roll_back_disk(actor: Actor) -> Do:
     )
 
 
+def set_clock(actor: Actor, seconds: int) -> Do:
+    """Let a server's wall clock be off."""
+    return Do(
+        f"set the {actor}'s clock {seconds:+} s off",
+        lambda stage: stage.faults.set_clock(stage.node(actor), stage.uid(actor), seconds),
+        FAULT,
+    )
+
+
 def flush_rules(actor: Actor) -> Do:
     """Be an administrator who flushes the packet filter."""
     return Do(f"flush the {actor}'s ruleset", lambda stage: stage.faults.flush_rules(stage.node(actor)), FAULT)

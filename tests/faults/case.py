@@ -21,6 +21,10 @@ K = MARGIN
 """Seconds within which a server is silent after its permit's deadline."""
 
 
+DISKS, CLOCK = "disks", "clock"
+"""What not every lab can do: stall a disk, set the clock of one server."""
+
+
 class Actor(StrEnum):
     """A server by its part in a case."""
 
@@ -140,7 +144,7 @@ class Case:
         times: The pair's timers.
         spec: Further fields of the pair's spec.
         nearest: It is one of those nearest to safety, which are run most often.
-        needs: What the lab must be able to do, that not every lab can: "disks", "clock".
+        needs: What the lab must be able to do, that not every lab can: `DISKS`, `CLOCK`.
     """
 
     name: str

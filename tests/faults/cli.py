@@ -11,10 +11,10 @@ from types import FrameType
 from typing import NoReturn
 
 from tests.faults import cases, results
-from tests.faults.case import Case
+from tests.faults.case import CLOCK, Case
 from tests.faults.runner import describe, roles, run_case
 from tests.faults.stage import Stage
-from tests.lab import images, paths
+from tests.lab import clock, images, paths
 from tests.lab.cluster import Lab
 
 _FAILED, _INTERRUPTED = 1, 130
@@ -74,7 +74,9 @@ def _run(chosen: argparse.Namespace) -> int:
         with tempfile.TemporaryDirectory(prefix="twinlease-faults-") as scratch:
             stage = Stage(lab, Path(scratch))
             if not chosen.attach:
-                lab.load_image(images.project())
+                lab.load_image(archive := images.project())
+                if any(CLOCK in case.needs for case in wanted):
+                    lab.load_image(clock.image(archive))
                 stage.world.install_operator()
             stage.set_apart()
             failed = _all(stage, wanted, file, chosen.runs, nearest)
@@ -87,6 +89,10 @@ def _run(chosen: argparse.Namespace) -> int:
 
 def _all(stage: Stage, wanted: Sequence[Case], file: Path, runs: int, nearest: int) -> int:
     """Run cases so often, all once before any again, and return how many runs were not as expected."""
+    for case in wanted:
+        if lacking := case.needs - stage.abilities:
+            say(f"{case.name} is left out: this lab cannot do {', '.join(sorted(lacking))}")
+    wanted = [case for case in wanted if case.needs <= stage.abilities]
     failed = 0
     for number in range(max(runs, nearest)):
         for case in wanted:

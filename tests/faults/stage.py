@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.world import LEDGER, OF_PAIR, OPERATOR, OPERATOR_NAMESPACE, PAIR, POOL, PRIMARY, SECONDARY, World
-from tests.faults.case import Actor, Case, Cast, Times, cast
+from tests.faults.case import CLOCK, DISKS, Actor, Case, Cast, Times, cast
 from tests.faults.timeline import Timeline
+from tests.lab.clock import CLOCK_IMAGE
 from tests.lab.cluster import Lab
+from tests.lab.model import PROJECT_IMAGE
 from tests.lab.shell import CommandError
 from tests.lab.waiting import NotInTimeError, until
 from twinlease.model.states import FailoverState, Role
@@ -88,6 +90,13 @@ class Stage:
         """Return the serving lease's epoch."""
         return int(self.world.get(_KIND, PAIR)["spec"]["epoch"])
 
+    @property
+    def abilities(self) -> frozenset[str]:
+        """What this lab can do that not every lab can."""
+        machine = self.lab.machines[_OPERATORS_NODE]
+        can = {DISKS: (machine.directory / "mnt").is_mount(), CLOCK: CLOCK_IMAGE in machine.images()}
+        return frozenset(each for each, able in can.items() if able)
+
     # Before and after.
 
     def begin(self, victim: Role) -> None:
@@ -110,8 +119,10 @@ class Stage:
         """Have the pair as a case wants it, and normal."""
         self._manifests = manifests(case.times, case.spec)
         self.apply()
+        image = case.spec.get("image", PROJECT_IMAGE)
+        until("both run the case's image", lambda: self._images() == [image] * len(Role), timeout=60, every=0.2)
         self.await_normal(_NORMAL_SECONDS)
-        until("both go by the case's timers", lambda: self._in_force(case.times), timeout=60, every=0.2)
+        until("both go by the case's terms", lambda: self._in_force(case), timeout=60, every=0.2)
 
     def apply(self) -> None:
         """Apply the present case's pair and pool, as a user does."""
@@ -154,16 +165,19 @@ class Stage:
         spec = self.world.get(_KIND, PAIR)["spec"]
         return bool(spec["phase"] == "Both" and spec["established"])
 
-    def _in_force(self, times: Times) -> bool:
+    def _images(self) -> list[str]:
+        pods = self.world.every("pods", selector=f"{OF_PAIR}={PAIR}")
+        return [each["spec"]["containers"][0]["image"] for each in pods if "deletionTimestamp" not in each["metadata"]]
+
+    def _in_force(self, case: Case) -> bool:
         if not self._has_leases():
             return True
         servers = self.world.get(_KIND, PAIR)["spec"]["servers"]
-        wanted = {
-            "duration": f"{times.duration}s",
-            "promise": f"{times.promise}s",
-            "maxPromise": f"{times.max_promise}s",
-        }
-        return all(servers[role]["own"]["inForce"].get(key) == value for role in Role for key, value in wanted.items())
+        times = case.times
+        lengths = {"duration": times.duration, "promise": times.promise, "maxPromise": times.max_promise}
+        wanted = {key: f"{seconds}s" for key, seconds in lengths.items()}
+        wanted["isolation"] = case.spec.get("isolation", "Fence")
+        return all(wanted.items() <= servers[role]["own"]["inForce"].items() for role in Role)
 
     def _has_leases(self) -> bool:
         return "servinglease" in self.lab.kubectl("api-resources", "--api-group=twinlease.io", "--no-headers")

@@ -82,15 +82,21 @@ class Watcher:
             self._failed = error
 
     def _follow(self, kind: str) -> None:
+        path, since = f"{self._path}/{_PLURALS[kind]}", ""
         while not self._stopping.is_set():
+            began = time.monotonic()
             # The API server may be cut off, frozen, or not know that kind yet.
             with suppress(UnreachableError, ApiError):
-                for event in self._api.watch(f"{self._path}/{_PLURALS[kind]}", silence=_SILENCE_SECONDS):
-                    if event["type"] in {"ADDED", "MODIFIED", "DELETED"}:
-                        self._note(kind, event["object"], deleted=event["type"] == "DELETED")
+                for event in self._api.watch(path, since=since, silence=_SILENCE_SECONDS):
+                    if event["type"] == "ERROR":  # it does not know any more what changed since then
+                        since = ""
+                        break
+                    since = event["object"]["metadata"]["resourceVersion"]
+                    self._note(kind, event["object"], deleted=event["type"] == "DELETED")
                     if self._stopping.is_set():
                         return
-            self._stopping.wait(_AGAIN_SECONDS)
+            if time.monotonic() - began < _SILENCE_SECONDS:
+                self._stopping.wait(_AGAIN_SECONDS)
 
     def _note(self, kind: str, content: dict[str, object], *, deleted: bool) -> None:
         now = time.monotonic()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.lab import cgroups, network
+from tests.lab.clock import CLOCK_FILE
 from tests.lab.model import API_SERVER_CGROUP, CGROUP, LAN_NAMESPACE, LAN_TRUNK, MANAGEMENT_NAMESPACE, node
 from tests.lab.processes import in_namespace
 from tests.lab.shell import CommandError, run
@@ -113,6 +114,13 @@ class Faults:
     def thaw_processes(self, name: str) -> None:
         """Let everything on a node go on, if the node itself does."""
         self._groups.thaw_below(node(name).cgroup)
+
+    def set_clock(self, name: str, uid: str, seconds: int) -> None:
+        """Let the wall clock of a node's pod be off by so many seconds; only one with the image of `clock.py`."""
+        for pid, command in self.pod_processes(name, uid).items():
+            if command != "pause":
+                Path(f"/proc/{pid}/root/{CLOCK_FILE}").write_text(f"{seconds}\n", encoding="utf-8")
+                return
 
     def stall_disk(self, name: str) -> None:
         """Let nothing more be written to a node's volumes: whoever tries hangs, and does not die when it is killed.

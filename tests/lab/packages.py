@@ -19,6 +19,7 @@ PROGRAMS = {
     "openssl": "openssl",
     "util-linux": "setpriv",
     "e2fsprogs": "mkfs.ext4",
+    "gcc": "gcc",
     "libcap2-bin": "setcap",
     "busybox": "busybox",
     "isc-dhcp-client": "dhclient",
@@ -28,6 +29,7 @@ PROGRAMS = {
 }
 FILES = {
     "containernetworking-plugins": "/usr/lib/cni/host-local",
+    "libc6-dev": "/usr/include/time.h",
     "ca-certificates": "/etc/ssl/certs/ca-certificates.crt",
 }
 

@@ -64,14 +64,20 @@ class Rest:
         """Merge `body` into the object at a path."""
         self._call("PATCH", path, body, "application/merge-patch+json")
 
-    def watch(self, path: str, *, silence: float = 10.0) -> Iterator[dict[str, Any]]:
-        """Yield every object of a list as it is, then each change, with `type` and `object`; it never ends by itself.
+    def watch(self, path: str, *, since: str = "", silence: float = 10.0) -> Iterator[dict[str, Any]]:
+        """Yield every change of a list's objects, with `type` and `object`; it never ends by itself.
+
+        Args:
+            path: Of the list.
+            since: The resource version after which changes are told; empty: every object as it is comes first.
+            silence: After so many seconds without a change the stream counts as dead.
 
         Raises:
-            UnreachableError: The server did not answer, closed the stream, or said nothing for `silence` seconds; to
-                begin again is harmless.
+            UnreachableError: The server did not answer, or the stream is dead.
         """
-        with self._opened("GET", f"{path}?watch=1", None, "application/json", silence) as stream:
+        with self._opened(
+            "GET", f"{path}?watch=1&resourceVersion={since}", None, "application/json", silence
+        ) as stream:
             try:
                 for line in stream:
                     yield json.loads(line)

@@ -1,9 +1,9 @@
 """Every case of the fault matrix."""
 
 from tests.faults.case import Case
-from tests.faults.cases import control, disks, network, processes
+from tests.faults.cases import clocks, control, disks, network, processes
 
-ALL: tuple[Case, ...] = (*processes.CASES, *network.CASES, *disks.CASES, *control.CASES)
+ALL: tuple[Case, ...] = (*processes.CASES, *network.CASES, *disks.CASES, *control.CASES, *clocks.CASES)
 """In the order in which they are run."""
 
 

@@ -18,7 +18,7 @@ from tests.faults.actions import (
     verdict,
     wipe,
 )
-from tests.faults.case import SURVIVOR, VICTIM, Case, Wait
+from tests.faults.case import DISKS, SURVIVOR, VICTIM, Case, Wait
 from tests.faults.cases.processes import TAKEN_OVER
 from tests.faults.expect import NoTakeover, Reaches, Serves, TakesOver, Verdicts
 from twinlease.model.states import FailoverState
@@ -33,7 +33,7 @@ CASES = (
         (stall_disk(VICTIM), takeover(SURVIVOR, _SOON), Wait(4), resume_disk(VICTIM), Wait(4)),
         TAKEN_OVER,
         nearest=True,
-        needs=frozenset({"disks"}),
+        needs=frozenset({DISKS}),
     ),
     Case(
         "disk-wiped",
