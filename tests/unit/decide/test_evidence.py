@@ -1,0 +1,69 @@
+"""A server counts as stopped on evidence only, and what is missing is named."""
+
+from collections.abc import Callable
+
+import pytest
+from msgspec.structs import replace
+
+from tests.unit.decide.views import PRIMARY, SECONDARY, asking, cut_off, grant, own, quiet, report, sight, silent
+from twinlease.api.servinglease import Evidence
+from twinlease.decide.evidence import stopped
+from twinlease.decide.pairview import View
+
+LIMIT = 240 + 2.4 + 1
+
+
+def gone(seconds: float = 300.0) -> View:
+    return cut_off(silent(quiet(), SECONDARY, seconds), PRIMARY)
+
+
+@pytest.mark.parametrize(
+    ("view", "says"),
+    [
+        (quiet(), "may answer for"),
+        (gone(LIMIT - 0.1), "may answer for"),
+        (asking(quiet(), SECONDARY, stopped=False), "finds another daemon"),
+        (own(asking(quiet(), SECONDARY), SECONDARY, node="n3"), "asks from node n3, not n2"),
+        (sight(quiet(), SECONDARY, confirmed=True), "may answer for"),
+        (sight(quiet(), SECONDARY, tainted=True), "may answer for"),
+        (sight(gone(100.0), SECONDARY, tainted=True), "may answer for"),
+        (own(quiet(), SECONDARY, released=1), "may answer for"),
+    ],
+)
+def test_what_is_no_evidence(view: View, says: str) -> None:
+    proof = stopped(view, SECONDARY)
+    assert not proof
+    assert says in proof.message
+
+
+def test_silence_counts_from_the_permit_that_was_confirmed_and_its_end_is_foretold() -> None:
+    assert stopped(gone(LIMIT - 10), SECONDARY).retry == pytest.approx(10.0)
+    assert stopped(gone(LIMIT + 0.001), SECONDARY).evidence is Evidence.EXPIRED
+    longer = own(gone(LIMIT), SECONDARY, in_force=replace(quiet().own(SECONDARY).in_force, duration="1h"))
+    assert stopped(longer, SECONDARY).retry == pytest.approx(3600 + 37 - LIMIT)
+    promised = grant(gone(LIMIT + 1), SECONDARY, duration="1h")
+    assert stopped(promised, SECONDARY).evidence is Evidence.EXPIRED, "what the grant says meanwhile does not count"
+
+
+def test_a_promise_that_may_run_outlasts_the_permit() -> None:
+    view = report(gone(), PRIMARY, promising=True, promise_seconds=60)
+    proof = stopped(view, SECONDARY)
+    assert not proof
+    assert proof.retry == pytest.approx(55.0), "counted from when it was written"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda view: grant(view, SECONDARY, holder=""),
+        lambda view: own(view, SECONDARY, released=2),
+        lambda view: asking(view, SECONDARY),
+    ],
+)
+def test_proof_of_stop_replaces_promises(change: Callable[[View], View]) -> None:
+    assert stopped(change(report(gone(1.0), PRIMARY, promising=True, promise_seconds=600)), SECONDARY)
+
+
+def test_the_answer_tells_itself_as_a_truth_value() -> None:
+    assert bool(stopped(gone(), SECONDARY)) is True
+    assert bool(stopped(quiet(), SECONDARY)) is False

@@ -1,0 +1,198 @@
+"""How a server that asks may start, in each phase, with each database, beside each partner."""
+
+import pytest
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from tests.unit.decide.views import (
+    NOW,
+    PRIMARY,
+    SECONDARY,
+    asking,
+    cut_off,
+    grant,
+    lease,
+    own,
+    policy,
+    quiet,
+    report,
+    sight,
+    silent,
+)
+from twinlease.api.pair import PartnerDownMode
+from twinlease.api.servinglease import (
+    Answer,
+    Answered,
+    Database,
+    DatabaseVerdict,
+    Evidence,
+    Grant,
+    Lineage,
+    Order,
+    Own,
+    Phase,
+    Start,
+)
+from twinlease.decide import starts
+from twinlease.decide.pairview import View
+
+LOST, VIRGIN, FOREIGN = DatabaseVerdict.LOST, DatabaseVerdict.VIRGIN, DatabaseVerdict.FOREIGN
+CI = "CommunicationsInterrupted"
+
+
+def first_boot() -> View:
+    """Return a pair of which nothing has ever been."""
+    view = lease(quiet(), established=False, epoch=0)
+    for role in (PRIMARY, SECONDARY):
+        view = grant(view, role, holder="", node="", epoch=0)
+        view = own(view, role, lineage=Lineage(), epoch=0)
+    return view
+
+
+def unseen(view: View) -> View:
+    """Return the view with a secondary that has never shown up."""
+    changed = sight(grant(view, SECONDARY, **_fields(Grant())), SECONDARY, age=float("inf"))
+    return own(changed, SECONDARY, **_fields(Own()))
+
+
+def _fields(value: Grant | Own) -> dict[str, object]:
+    return {name: getattr(value, name) for name in value.__struct_fields__}
+
+
+def alone(view: View, *, answer: Answer | None = Answer.EXECUTED) -> View:
+    """Return the pair with the primary as the survivor by order 3, and the secondary revoked."""
+    order = Order(epoch=3, interruption=1, evidence=Evidence.EXPIRED)
+    view = lease(view, phase=Phase.ALONE, survivor="primary", order=order, epoch=3)
+    view = grant(report(view, PRIMARY, state="PartnerDown"), SECONDARY, holder="")
+    return view if answer is None else own(view, PRIMARY, answer=Answered(epoch=3, result=answer))
+
+
+def both(one: str, other: str, **more: object) -> View:
+    """Return a pair whose servers both ask, with these recorded states."""
+    return asking(asking(quiet(), PRIMARY, state=one, **more), SECONDARY, state=other)
+
+
+@pytest.mark.parametrize(
+    ("view", "role", "start", "reason"),
+    [
+        # the first time
+        (asking(asking(first_boot(), PRIMARY, verdict=VIRGIN), SECONDARY, verdict=VIRGIN), PRIMARY, "Fresh", "Fresh"),
+        (unseen(asking(first_boot(), PRIMARY, verdict=VIRGIN)), PRIMARY, None, "WaitingForPartner"),
+        (
+            unseen(asking(first_boot(), PRIMARY, verdict=VIRGIN, waiting_millis=300_000)),
+            PRIMARY,
+            "Survive",
+            "FirstAlone",
+        ),
+        (
+            sight(unseen(asking(first_boot(), PRIMARY, verdict=VIRGIN)), PRIMARY, waiting=300.0),
+            PRIMARY,
+            "Survive",
+            "FirstAlone",
+        ),
+        (
+            policy(
+                unseen(asking(first_boot(), PRIMARY, verdict=VIRGIN, waiting_millis=300_000)),
+                mode=PartnerDownMode.MANUAL,
+            ),
+            PRIMARY,
+            None,
+            "Manual",
+        ),
+        (asking(first_boot(), PRIMARY, verdict=FOREIGN), PRIMARY, None, "LeaseDatabaseFound"),
+        (sight(asking(first_boot(), PRIMARY, verdict=FOREIGN), PRIMARY, adopt=True), PRIMARY, "Resume", "Adopted"),
+        # both may serve
+        (asking(quiet(), SECONDARY), SECONDARY, "Resume", "Resume"),
+        (asking(quiet(), SECONDARY, ready=False), SECONDARY, None, "NotReady"),
+        (asking(quiet(), SECONDARY, stopped=False), SECONDARY, None, "OldServerRuns"),
+        (asking(quiet(), SECONDARY, state=CI), SECONDARY, None, "PartnerTakesOver"),
+        (asking(quiet(), SECONDARY, verdict=LOST), SECONDARY, None, "PartnerTakesOver"),
+        (asking(quiet(), SECONDARY, verdict=DatabaseVerdict.UNKNOWN), SECONDARY, None, "LeaseDatabaseUnknown"),
+        (both("Normal", "Normal"), PRIMARY, "Resume", "Resume"),
+        (both("Normal", "Normal"), SECONDARY, "Resume", "Resume"),
+        (both(CI, "Normal"), PRIMARY, "Survive", "Survive"),
+        (both(CI, "Normal"), SECONDARY, None, "PartnerFirst"),
+        (both(CI, CI), PRIMARY, "Survive", "Survive"),
+        (both(CI, CI), SECONDARY, None, "PartnerFirst"),
+        (both(CI, "Normal", ready=False), SECONDARY, "Survive", "Survive"),
+        (both(CI, CI, ready=False), SECONDARY, "Survive", "Survive"),
+        (policy(both(CI, CI), guarded=False), PRIMARY, None, "PolicyMissing"),
+        (silent(asking(quiet(), PRIMARY, state=CI), SECONDARY, 100.0), PRIMARY, None, "NoSafeServer"),
+        (silent(asking(quiet(), PRIMARY, state=CI), SECONDARY, 300.0), PRIMARY, "Survive", "Survive"),
+        (both("Normal", "Normal", verdict=LOST), PRIMARY, None, "PartnerFirst"),
+        # behind a survivor
+        (asking(alone(quiet()), SECONDARY, state=CI), SECONDARY, "Recover", "Recover"),
+        (asking(alone(quiet()), SECONDARY, state="Normal"), SECONDARY, "Recover", "Recover"),
+        (asking(alone(quiet(), answer=None), SECONDARY), SECONDARY, None, "OrderPending"),
+        (asking(alone(quiet(), answer=Answer.REFUSED), SECONDARY), SECONDARY, None, "OrderPending"),
+        (asking(alone(quiet()), PRIMARY, state="PartnerDown"), PRIMARY, "Survive", "SurviveAgain"),
+        (asking(alone(quiet(), answer=None), PRIMARY, state=CI), PRIMARY, "Survive", "SurviveAgain"),
+    ],
+)
+def test_how_a_server_starts(view: View, role: str, start: str | None, reason: str) -> None:
+    judged = starts.judge(view, PRIMARY if role == "primary" else SECONDARY)
+    assert judged is not None
+    found = None
+    if judged.lease is not None:
+        servers = judged.lease.servers
+        found = str((servers.primary if role == "primary" else servers.secondary).grant.start)
+    assert (found, judged.verdict.reason) == (start, reason)
+
+
+def test_a_grant_names_a_new_epoch_and_how_to_begin() -> None:
+    judged = starts.judge(asking(quiet(), SECONDARY), SECONDARY)
+    assert judged is not None
+    assert judged.lease is not None
+    granted = judged.lease.servers.secondary.grant
+    assert (judged.lease.epoch, granted.epoch, granted.holder, granted.node) == (3, 3, "s1+", "n2")
+
+
+def test_who_survives_revokes_the_other_in_the_same_write() -> None:
+    view = both(CI, "Normal")
+    judged = starts.judge(view, PRIMARY)
+    assert judged is not None
+    after = judged.lease
+    assert after is not None
+    assert (after.phase, after.survivor, after.order) == (Phase.ALONE, "primary", UNSET)
+    assert after.servers.secondary.grant.holder == ""
+    assert after.servers.primary.grant.duration == "1h"
+
+
+def test_who_asks_for_nothing_gets_nothing() -> None:
+    assert starts.judge(quiet(), PRIMARY) is None
+    stale = sight(asking(quiet(), PRIMARY), PRIMARY, age=1000.0)
+    assert starts.judge(stale, PRIMARY) is None, "what was asked for long ago is not asked for now"
+
+
+def test_both_lost_wait_for_the_last_lease_and_then_begin_anew_one_after_the_other() -> None:
+    view = asking(asking(quiet(), PRIMARY, verdict=LOST), SECONDARY, verdict=LOST)
+    judged = starts.judge(view, PRIMARY)
+    assert judged is not None
+    assert (judged.lease, judged.verdict.reason) == (None, "LeaseDatabaseLost")
+    assert judged.verdict.retry == pytest.approx(1800 + 3600 - 60)
+    for later in (replace(view, now=NOW + 5400), replace(view, give_up=True)):
+        granted = starts.judge(later, PRIMARY)
+        assert granted is not None
+        assert granted.lease is not None
+        assert granted.lease.servers.primary.grant.start is Start.FRESH
+
+
+def test_a_survivor_without_its_database_leaves_it_to_an_intact_partner_after_the_mclt() -> None:
+    view = asking(asking(alone(quiet()), PRIMARY, verdict=LOST, state="Unknown"), SECONDARY, state=CI)
+    waiting = starts.judge(sight(view, PRIMARY, gone=1000.0), SECONDARY)
+    assert waiting is not None
+    assert (waiting.lease, waiting.verdict.reason, waiting.verdict.retry) == (None, "SurvivorLost", 800.0)
+    over = starts.judge(sight(view, PRIMARY, gone=1800.0), SECONDARY)
+    assert over is not None
+    assert over.lease is not None
+    assert over.lease.survivor == "secondary"
+
+
+def test_a_foreign_database_is_set_aside_only_beside_a_running_partner() -> None:
+    beside = starts.judge(asking(cut_off(quiet(), PRIMARY), SECONDARY, verdict=FOREIGN), SECONDARY)
+    assert beside is not None
+    assert beside.verdict.reason == "PartnerTakesOver"
+    lone = own(both("Normal", "Normal", verdict=LOST), SECONDARY, database=Database(verdict=FOREIGN, held=3))
+    found = starts.judge(lone, SECONDARY)
+    assert found is not None
+    assert found.verdict.reason == "LeaseDatabaseFound"
