@@ -260,7 +260,11 @@ class _Handler(BaseHTTPRequestHandler):
                     return
                 version = self._version(plural, wanted)
                 line = json.dumps({"type": "MODIFIED", "object": api.objects[plural, wanted]}).encode() + b"\n"
-            self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+            try:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+            except OSError:  # the sidecar is gone
+                self.close_connection = True
+                return
 
     def _version(self, plural: str, wanted: str) -> int:
         found = self.api.objects.get((plural, wanted))

@@ -29,13 +29,14 @@ class CutOff:
     def look(self) -> None:
         """Bring it up to date."""
         look = self._sample()
-        before = replace(self._board.now.interruption, number=self._highest())
+        before = self._board.now.interruption
         if self._kept is not None and look.started and look.state is not FailoverState.UNKNOWN:
             kept, self._kept = self._kept, None
-            if taken_up(kept, look) and kept.number == before.number:
+            if taken_up(kept, look) and kept.number == self._board.parts.durable.record.interruption:
                 before = replace(kept, last=look)
         after = advance(before, look, self._board.now.boot)
         if after.number > before.number:
+            after = replace(after, number=self._highest() + 1)
             try:
                 self._board.parts.durable.set(interruption=after.number)
             except NotRememberedError:

@@ -126,18 +126,16 @@ class Doer:
     def _enter(self, command: Callable[[], GuardStatus]) -> Entered:
         """Have a server started that enters partner-down, and take in what became of it."""
         since = int(self._parts.clocks.wall())
-        began = time.monotonic()
         self._parts.probe.forget()
         control = self._parts.probe.control(self._looker.spoken(self._spec))
         entered = enter(control, command, since=since)
-        took = round((time.monotonic() - began) * 1000)
         if entered.failed is not None:
             raise entered.failed
         if entered.status is not None:
             self._started(entered.status)
             self._board.observe(failover=entered.failover, answered=entered.failover is not None)
         level = logging.WARNING if entered.problem else logging.INFO
-        _log.log(level, "partner-down entered", extra=kv(problem=entered.problem or "none", millis=took))
+        _log.log(level, "partner-down entered", extra=kv(problem=entered.problem or "none", millis=entered.millis))
         if not entered.problem:
             self._board.keep_tenure(replace(self._board.now.tenure, surviving=False))
         return entered

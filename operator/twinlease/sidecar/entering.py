@@ -27,12 +27,14 @@ class Entered(Struct, frozen=True, kw_only=True):
         failed: How it failed, or None.
         failover: What the server said last; None: nothing.
         problem: Why this is no partner-down to rely on; empty: it is.
+        millis: After how long it was there; 0: it was not.
     """
 
     status: GuardStatus | None = None
     failed: Failed | None = None
     failover: FailoverStatus | None = None
     problem: str = ""
+    millis: int = 0
 
 
 class _Running(threading.Thread):
@@ -61,7 +63,9 @@ def enter(control: Control, command: Command, *, since: int) -> Entered:
         since: Seconds since the epoch before which partner-down did not begin.
     """
     running = _Running(command)
+    began = time.monotonic()
     running.start()
+    there = 0
     until = float("inf")
     said: FailoverStatus | None = None
     while time.monotonic() < until:
@@ -70,8 +74,12 @@ def enter(control: Control, command: Command, *, since: int) -> Entered:
         if until == float("inf") and not running.is_alive():
             until = time.monotonic() + PATIENCE_SECONDS
         said = _told(control) or said
-        if said is not None and not trouble(said, since) and not running.is_alive():
-            return Entered(status=running.status, failover=said)
+        if said is None or trouble(said, since):
+            there = 0
+        elif not there:
+            there = round((time.monotonic() - began) * 1000)
+        if there and not running.is_alive():
+            return Entered(status=running.status, failed=running.failed, failover=said, millis=there)
         time.sleep(_EVERY_SECONDS)
     problem = trouble(said, since) if said is not None else "NoAnswer"
     return Entered(status=running.status, failover=said, problem=problem)

@@ -210,8 +210,15 @@ class Observed(Struct, frozen=True, kw_only=True):
         return None if self.lease is None or self.role is None else entry(self.lease.spec, self.role).own
 
     @property
+    def rolled_back(self) -> bool:
+        """Whether the disk knows a higher epoch than the API: an older copy of the API was restored."""
+        return self.lease is not None and self.lease.spec.epoch < self.found.record.epoch
+
+    @property
     def standing(self) -> Standing:
-        """What the serving lease says about this incarnation."""
+        """What the serving lease says about this incarnation; one of an older time says nothing."""
+        if self.rolled_back:
+            return Standing.UNKNOWN
         return standing(self.tenure, self.grant, self.incarnation)
 
     @property

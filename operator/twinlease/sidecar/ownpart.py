@@ -209,6 +209,8 @@ def last_answer(*answers: Answered) -> Answered:
 
 def _in_force(now: Observed) -> InForce:
     grant = now.grant
+    if now.rolled_back:
+        return InForce() if now.tenure.given_up else now.tenure.in_force  # renewed by nothing, until it has ended
     if grant is None or now.standing not in {Standing.OFFERED, Standing.HELD}:
         return InForce()
     if now.standing is Standing.OFFERED:

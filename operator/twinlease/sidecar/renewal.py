@@ -122,10 +122,10 @@ class Renewal(threading.Thread):
         if draft is None or now - draft.boot > _AGENT_SECONDS:
             return 60.0
         pause = self._tried_at + max(_LEAST_PAUSE, self._pause) - now
+        if self._told_of_rollback(draft):
+            return 60.0  # once: the operator waits until nothing that was renewed before can run any more
         if self._asked or draft.significant() != self._sent:
             return max(0.0, pause)
-        if self._rolled_back(draft):
-            return 60.0  # said once: the operator waits until nothing can be renewed any more
         return max(0.0, pause, self._sent_at + _period(draft.own.in_force) - now)
 
     def turn(self) -> None:
@@ -173,6 +173,14 @@ class Renewal(threading.Thread):
     def _rolled_back(self, draft: Draft) -> bool:
         lease = self._leases.latest
         return lease is not None and draft.own.epoch > lease.spec.epoch
+
+    def _told_of_rollback(self, draft: Draft) -> bool:
+        """Tell whether the API knows that it was rolled back, from this incarnation."""
+        lease = self._leases.latest
+        if lease is None or not self._rolled_back(draft):
+            return False
+        own = entry(lease.spec, draft.role).own
+        return (own.incarnation, own.epoch) == (draft.own.incarnation, draft.own.epoch)
 
     def _failed(self, error: Exception) -> None:
         self._pause = min(_MOST_PAUSE, max(_LEAST_PAUSE, 2 * self._pause))

@@ -44,7 +44,7 @@ class Standing(StrEnum):
     """What the serving lease says about this incarnation."""
 
     UNKNOWN = "Unknown"
-    """It was not read yet."""
+    """It was not read yet, or is one of an older time."""
     NONE = "None"
     """It holds nothing, and nothing was taken from it."""
     OFFERED = "Offered"

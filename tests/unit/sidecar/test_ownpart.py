@@ -34,6 +34,7 @@ from twinlease.sidecar.database import Found
 from twinlease.sidecar.interruption import Interruption
 from twinlease.sidecar.observed import Desired, Observed
 from twinlease.sidecar.ownpart import Draft, asking, draft, full, gives_up, operations
+from twinlease.sidecar.plan import Action, plan
 from twinlease.sidecar.tenure import Tenure
 
 BEGUN = replace(TENURE, begun=True)
@@ -250,3 +251,11 @@ def test_the_first_write_of_all_needs_nothing_to_be_there() -> None:
     assert patched(raw, Role.SECONDARY, own, holder="", epoch=0)["own"] == full(own)
     with pytest.raises(PatchError):  # and fails if it was not the first
         patched(raw, Role.SECONDARY, own, holder="", epoch=0, at={"spec": {"epoch": 0, "servers": {}}})
+
+
+def test_an_api_that_was_rolled_back_is_told_what_is_in_force_and_asked_for_nothing() -> None:
+    ahead = Found(record=replace(RECORD, epoch=9), readable=True, recorded=recorded())
+    own = made(replace(UP, found=ahead)).own
+    assert (own.epoch, own.in_force, own.asks) == (9, IN_FORCE, UNSET)
+    assert made(replace(DOWN, found=ahead, lease=lease(NOBODY, OWN))).own.asks is UNSET
+    assert plan(replace(UP, found=ahead, lease=lease(NOBODY, OWN))).action is Action.WAIT

@@ -228,7 +228,9 @@ NO_FENCE = FENCED._replace(kernel=False, reason="NotPermitted")
         (replace(UP, lease=lease(OTHERS, OWN)), Action.REVOKE, "Revoked"),
         (replace(UP, lease=lease(NOBODY, OWN), desired=PAUSED), Action.REVOKE, "Revoked"),
         (replace(UP, lease=lease(NOBODY, OWN), network=BROKEN), Action.REVOKE, "Revoked"),
-        (replace(UP, lease=lease(replace(GRANT, epoch=4), OWN)), Action.REVOKE, "Revoked"),
+        (replace(UP, lease=lease(replace(GRANT, epoch=4), OWN, epoch=6)), Action.REVOKE, "Revoked"),
+        # An older copy of the API is no revocation: nothing renews the permit, and it ends.
+        (replace(UP, lease=lease(replace(GRANT, epoch=4), OWN)), Action.WAIT, "Running"),
         (replace(UP, tenure=Tenure()), Action.REVOKE, "Revoked"),
         (replace(UP, held=LAPSED), Action.REVOKE, "PermitEnded"),
         (replace(UP, held=Held()), Action.REVOKE, "PermitEnded"),
