@@ -116,8 +116,10 @@ class Controller:
             return
         held = self.cache.get(resource, namespace, name)
         if isinstance(held, Lease):
+            memory = self._sightings.of((namespace, name))
+            senses = Senses(memory=memory, monotonic=self._sightings.now())
             self._sighted(held)
-            if at_rest(held, before if isinstance(before, Lease) else None):
+            if at_rest(held, before if isinstance(before, Lease) else None, senses):
                 return
         self._wake(resource, held, body)
 

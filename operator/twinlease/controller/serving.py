@@ -268,10 +268,10 @@ def _said(reason: str, message: str) -> Verdict:
     return Verdict(action=Action.NOTHING, reason=reason, message=message)
 
 
-def at_rest(lease: Lease, before: Lease | None) -> bool:
-    """Tell whether a serving lease differs from before in nothing but renewals of a pair that is normal.
+def at_rest(lease: Lease, before: Lease | None, senses: Senses) -> bool:
+    """Tell whether a serving lease differs from before in nothing but renewals, in time, of a pair that is normal.
 
-    Most of what is ever written to it is that, and it needs no look.
+    Most of what is ever written to it is that, and it needs no look. ``senses`` are those before it came.
     """
     if (
         before is None
@@ -282,7 +282,11 @@ def at_rest(lease: Lease, before: Lease | None) -> bool:
     ):
         return False
     quiet, old = _quiet(lease.spec), _quiet(before.spec)
-    return quiet is not None and quiet == old
+    if quiet is None or quiet != old:
+        return False
+    sights = {role: _seen(role, senses) for role in Role}
+    view = View(lease=before.spec, sights=sights, policy=Policy(), now=0.0)
+    return not any(view.late(role) for role in Role)
 
 
 def _quiet(lease: ServingLeaseSpec) -> ServingLeaseSpec | None:
