@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.e2e.world import LEDGER, PAIR
+from tests.e2e.world import PAIR
 from tests.faults.case import Actor, Cast, Do, Until
 from tests.faults.stage import DHCPD, GUARD, SIDECAR, Stage
 from tests.faults.timeline import Timeline
@@ -275,12 +275,7 @@ def delete_pair() -> Do:
 
 def delete_record() -> Do:
     """Delete what the cluster remembers of a deleted pair."""
-
-    def act(stage: Stage) -> None:
-        stage.lab.kubectl("delete", "configmap", LEDGER, "--ignore-not-found")
-        stage.lab.kubectl("delete", "dhcpservinglease", PAIR, "--ignore-not-found", "--timeout=30s")
-
-    return Do("delete the record of its leases", act)
+    return Do("delete the record of its leases", lambda stage: stage.forget())
 
 
 def create_pair() -> Do:

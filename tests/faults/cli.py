@@ -12,10 +12,14 @@ from typing import NoReturn
 
 from tests.faults import cases, results
 from tests.faults.case import CLOCK, Case
-from tests.faults.runner import describe, roles, run_case
+from tests.faults.results import Result
+from tests.faults.runner import describe, roles, run_case, version
 from tests.faults.stage import Stage
 from tests.lab import clock, images, paths
 from tests.lab.cluster import Lab
+from tests.lab.observed import HistoryError
+from tests.lab.shell import CommandError
+from tests.lab.waiting import NotInTimeError
 
 _FAILED, _INTERRUPTED = 1, 130
 
@@ -106,7 +110,12 @@ def _once(stage: Stage, case: Case, file: Path, number: int) -> bool:
     if stage.prepare(case):
         say("  the pair had to be made anew")
     keep = results.default_file().parent / "faults" / f"{case.name}-{time.strftime('%m%d-%H%M%S')}"
-    result = run_case(stage, case, roles(number), number, say=say, keep=keep)
+    try:
+        result = run_case(stage, case, roles(number), number, say=say, keep=keep)
+    except (NotInTimeError, CommandError, HistoryError) as error:
+        # Not begun, or not judged: that is no proof of anything, and counts as a failure.
+        stage.faults.mend()
+        result = Result(case.name, version(), time.time(), str(roles(number)), (f"not run: {error}",), stuck=True)
     results.append(file, result)
     for failure in result.failures:
         say(f"  FAILED: {failure}")

@@ -45,6 +45,7 @@ class Stage:
         self.scratch = scratch
         self.cast: Cast = cast(Role.SECONDARY)
         self._uids: dict[Role, str] = {}
+        self._leader = "", ""
         self._manifests: list[Object] = []
 
     # Who and where.
@@ -58,11 +59,8 @@ class Stage:
         return _SERVERS[self.cast[actor]]
 
     def uid(self, actor: Actor) -> str:
-        """Return the UID of a server's pod, as it was when the run began if the API cannot be asked."""
-        role = self.cast[actor]
-        with suppress(CommandError):
-            self._uids[role] = self.world.pod_uid(_SERVERS[role]) or self._uids.get(role, "")
-        return self._uids[role]
+        """Return the UID of a server's pod as it was when the run began."""
+        return self._uids[self.cast[actor]]
 
     def processes(self, actor: Actor, name: str) -> list[int]:
         """Return the processes of that name in a server's pod.
@@ -77,10 +75,8 @@ class Stage:
         return found
 
     def leader(self) -> tuple[str, str]:
-        """Return the node and the UID of the operator's pod that leads."""
-        name = self.world.leader()
-        pod = self.world.get("pod", name, OPERATOR_NAMESPACE)
-        return pod["spec"]["nodeName"], pod["metadata"]["uid"]
+        """Return the node and the UID of the operator's pod that led when the run began."""
+        return self._leader
 
     def annotate(self, key: str, value: str) -> None:
         """Say something to the operator by an annotation of the pair."""
@@ -100,10 +96,11 @@ class Stage:
     # Before and after.
 
     def begin(self, victim: Role) -> None:
-        """Note who is who for a run."""
+        """Note who is who for a run: looked up now, for later there may be no time, or no API."""
         self.cast = cast(victim)
-        for actor in Actor:
-            self.uid(actor)
+        self._uids = {role: self.world.pod_uid(name) for role, name in _SERVERS.items()}
+        pod = self.world.get("pod", self.world.leader(), OPERATOR_NAMESPACE)
+        self._leader = pod["spec"]["nodeName"], pod["metadata"]["uid"]
 
     def set_apart(self, *, apart: bool = True) -> None:
         """Have the operator's replicas on their own node, or let them be anywhere again."""
@@ -146,12 +143,16 @@ class Stage:
             until("the servers are gone", self._gone, timeout=_GONE_SECONDS, every=0.3)
         except NotInTimeError:
             self._force()
+        self.forget()
+        self.lab.kubectl("delete", "pvc", f"--selector={OF_PAIR}={PAIR}", "--timeout=60s")
+        self.lab.recycle_volumes()
+
+    def forget(self) -> None:
+        """Delete what the cluster remembers of a pair that is deleted, as an administrator does."""
         self.lab.kubectl("delete", "configmap", LEDGER, "--ignore-not-found")
         if self._has_leases():
             self.lab.kubectl("delete", _KIND, PAIR, "--ignore-not-found", "--wait=false")
             self._unfinalize(_KIND, PAIR)
-        self.lab.kubectl("delete", "pvc", f"--selector={OF_PAIR}={PAIR}", "--timeout=60s")
-        self.lab.recycle_volumes()
 
     def await_normal(self, timeout: float) -> None:
         """Wait until both servers are normal, by their own word and the operator's."""

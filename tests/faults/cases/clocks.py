@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.faults.actions import cut, power_off, set_clock, takeover
 from tests.faults.case import CLOCK, SURVIVOR, VICTIM, Case, Wait
-from tests.faults.cases.processes import TAKEN_OVER
+from tests.faults.cases.processes import taken_over
 from tests.faults.expect import NoTakeover, Serves, Silent
 from tests.lab.clock import CLOCK_IMAGE
 
@@ -45,7 +45,7 @@ CASES = (
         "clock-forward-alone",
         "The survivor's clock steps forward in partner-down: its partner's addresses do not become free earlier.",
         (power_off(VICTIM), takeover(SURVIVOR, 20.0), Wait(1), set_clock(SURVIVOR, _STEP).at("step"), Wait(8)),
-        TAKEN_OVER,
+        taken_over(),
         mending=(set_clock(SURVIVOR, 0),),
         back=75,
         spec=_SPEC,

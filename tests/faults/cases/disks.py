@@ -19,7 +19,7 @@ from tests.faults.actions import (
     wipe,
 )
 from tests.faults.case import DISKS, SURVIVOR, VICTIM, Case, Wait
-from tests.faults.cases.processes import TAKEN_OVER
+from tests.faults.cases.processes import taken_over
 from tests.faults.expect import NoTakeover, Reaches, Serves, TakesOver, Verdicts
 from twinlease.model.states import FailoverState
 
@@ -31,7 +31,7 @@ CASES = (
         "disk-stalled",
         "A disk hangs, with the daemon in fsync where no signal reaches it, and goes on after the takeover.",
         (stall_disk(VICTIM), takeover(SURVIVOR, _SOON), Wait(4), resume_disk(VICTIM), Wait(4)),
-        TAKEN_OVER,
+        taken_over("thaw"),
         nearest=True,
         needs=frozenset({DISKS}),
     ),
@@ -46,7 +46,7 @@ CASES = (
         "disk-wiped-after-takeover",
         "A disk is lost while its node is off, after the takeover.",
         (power_off(VICTIM), takeover(SURVIVOR, _SOON), wipe(VICTIM), Wait(2)),
-        TAKEN_OVER,
+        taken_over(),
         back=60,
     ),
     Case(
@@ -107,6 +107,6 @@ CASES = (
         "The packet filter is flushed on the node of a server that is cut off: its permit ends all the same.",
         (flush_rules(VICTIM).at("flushed"), power_off(VICTIM), reaches(SURVIVOR, FailoverState.PARTNER_DOWN, _SOON,
          "takeover"), Wait(2)),
-        TAKEN_OVER,
+        taken_over(),
     ),
 )  # fmt: skip

@@ -14,7 +14,7 @@ from tests.faults.actions import (
     verdict,
 )
 from tests.faults.case import SURVIVOR, VICTIM, Case, Do, Step, Times, Wait
-from tests.faults.cases.processes import HELD, TAKEN_OVER
+from tests.faults.cases.processes import HELD, taken_over
 from tests.faults.expect import NoTakeover, Serves, Silent, TakesOver, Untouched, Verdicts
 from tests.lab.switch import Direction
 from twinlease.model.states import FailoverState
@@ -44,7 +44,7 @@ def _flaps(times: int) -> tuple[Step, ...]:
 
 
 def _split(name: str, says: str, fault: Do) -> Case:
-    return Case(name, says, (fault, takeover(SURVIVOR, _SOON), Wait(6)), TAKEN_OVER, nearest=True)
+    return Case(name, says, (fault, takeover(SURVIVOR, _SOON), Wait(6)), taken_over(), nearest=True)
 
 
 CASES = (
@@ -74,7 +74,7 @@ CASES = (
         "isolated",
         "A server loses API and partner at once: it serves the LAN until its deadline, and then the other takes over.",
         (cut(VICTIM, "api", "peer"), takeover(SURVIVOR, _SOON), Wait(6)),
-        (*TAKEN_OVER, Serves(VICTIM, since=("fault", 0.0), until=("fault", 3.0), gap=2.5)),
+        (*taken_over(), Serves(VICTIM, since=("fault", 0.0), until=("fault", 3.0), gap=2.5)),
         nearest=True,
     ),
     _split("lan-split-victim-without-api", "The LAN parts in two, and one half has no API: the other takes over.",
@@ -111,7 +111,7 @@ CASES = (
         "The survivor alone loses the API for less than it may serve without: it serves on.",
         (power_off(VICTIM), takeover(SURVIVOR, _SOON), Wait(2), cut_api_for_all().at("outage"), Wait(14),
          heal_api_for_all(), Wait(4)),
-        (*TAKEN_OVER, Untouched(SURVIVOR, until=("takeover", 0.0))),
+        (*taken_over(), Untouched(SURVIVOR, until=("takeover", 0.0))),
     ),
     Case(
         "alone-api-cut-long",

@@ -16,7 +16,7 @@ from tests.faults.actions import (
     thaw_node,
 )
 from tests.faults.case import SURVIVOR, VICTIM, Case, Do, Times, Until, Wait
-from tests.faults.expect import NoTakeover, Reaches, Serves, Silent, TakesOver, Untouched, Verdicts
+from tests.faults.expect import Expectation, NoTakeover, Reaches, Serves, Silent, TakesOver, Untouched, Verdicts
 from tests.faults.stage import DHCPD, GUARD, SIDECAR
 from twinlease.model.states import FailoverState
 
@@ -24,13 +24,16 @@ K = 1.0
 HELD = ("fault", Times().duration - K)
 """The deadline of a permit by the last renewal before the fault."""
 
-TAKEN_OVER = (
-    TakesOver(SURVIVOR),
-    Verdicts(("Ordered", "Executed")),
-    Serves(SURVIVOR),
-    Silent(VICTIM, HELD),
-)
-"""The victim is gone, or cut off: what is expected of every takeover."""
+
+def taken_over(until: str = "mend") -> tuple[Expectation, ...]:
+    """Return what is expected of every takeover from a victim that is gone, or cut off, until then.
+
+    Once it is back it may have recovered within a moment: that it answers nobody before it has a grant is expected of
+    every case.
+    """
+    silent = Silent(VICTIM, HELD, until=(until, 0.0))
+    return TakesOver(SURVIVOR), Verdicts(("Ordered", "Executed")), Serves(SURVIVOR), silent
+
 
 BACK = Reaches(VICTIM, FailoverState.RECOVER, since=("mend", 0.0))
 """The victim comes back as one that takes everything from the survivor."""
@@ -44,7 +47,8 @@ def _taken_over(name: str, says: str, fault: Do, *, thaw: Do | None = None, near
     steps: tuple[Do | Wait | Until, ...] = (fault, takeover(SURVIVOR, _SOON), Wait(4))
     if thaw is not None:
         steps = (*steps, thaw, Wait(4))
-    return Case(name, says, steps, (*TAKEN_OVER, BACK) if thaw is None else TAKEN_OVER, nearest=nearest)
+    expects = (*taken_over(), BACK) if thaw is None else taken_over("thaw")
+    return Case(name, says, steps, expects, nearest=nearest)
 
 
 CASES = (
