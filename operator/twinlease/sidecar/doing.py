@@ -136,7 +136,9 @@ class Doer:
             self._board.observe(failover=entered.failover, answered=entered.failover is not None)
         level = logging.WARNING if entered.problem else logging.INFO
         _log.log(level, "partner-down entered", extra=kv(problem=entered.problem or "none", millis=entered.millis))
-        if not entered.problem:
+        if entered.problem:
+            self._board.starts.failed()
+        else:
             self._board.keep_tenure(replace(self._board.now.tenure, surviving=False))
         return entered
 

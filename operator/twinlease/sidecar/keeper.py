@@ -18,7 +18,7 @@ from twinlease.sidecar.tenure import length
 
 _log = logging.getLogger(__name__)
 
-_WORTH = 0.1
+_WORTH = 0.05
 """The guard hears of a gain of this share of what is left: a promise gains a second each second."""
 _LEAST = 0.2
 _STEPPED_SECONDS = 1.0

@@ -164,7 +164,7 @@ def _running(now: Observed) -> Step:
     if step.action is not Action.APPLY:
         return step
     if _both_normal(now):
-        return step
+        return _try(now, step.action, step.reason, step.message)
     if _replaceable(now):
         return _try(now, Action.STOP, "Changing", "it has never served: it is stopped for another configuration")
     return Step(Action.WAIT, WAITING_FOR_NORMAL, _unsettled(now))

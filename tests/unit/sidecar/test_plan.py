@@ -85,6 +85,11 @@ V = Verdict
         (observed(guard=guard("", OLD), candidate=candidate(V.UNREADABLE)), Action.START, "Starting"),
         # Pauses after failures.
         (observed(may_start=False, candidate=candidate(V.ACCEPTED)), Action.WAIT, "Starting"),
+        (
+            observed(may_start=False, guard=guard(OLD), candidate=candidate(V.ACCEPTED), failover=NORMAL),
+            Action.WAIT,
+            "Starting",
+        ),
         (observed(may_start=False, candidate=candidate(V.ACCEPTED), failure=FAILURE), Action.WAIT, "Exited"),
         (observed(may_start=False), Action.FETCH, "Fetching"),
         (observed(may_fetch=False, candidate=candidate(V.UNREADABLE)), Action.WAIT, "Unreadable"),
