@@ -37,7 +37,7 @@ def stopped(view: View, role: Role) -> Proof:  # noqa: PLR0911  # one kind of ev
     """
     grant, own = view.grant(role), view.own(role)
     if not grant.holder:
-        return Proof(evidence=Evidence.NO_HOLDER, message=f"The {role} has no grant to serve")
+        return _revoked(view, role)
     if view.released(role):
         return Proof(evidence=Evidence.RELEASED, message=f"The {role} was stopped and gave its grant back")
     if own.asks is not UNSET and own.asks.stopped and own.asks.incarnation != grant.holder and own.node == grant.node:
@@ -53,6 +53,22 @@ def stopped(view: View, role: Role) -> Proof:  # noqa: PLR0911  # one kind of ev
     if not view.confirmed(role):
         return Proof(evidence=Evidence.NEVER_CONFIRMED, message=f"The {role} has not taken up its grant")
     return _expired(view, role)
+
+
+def _revoked(view: View, role: Role) -> Proof:
+    """Judge a server without a grant: after an order that was refused it may still answer on its partner's promise."""
+    own, other = view.own(role), view.own(role.other)
+    if own.asks is not UNSET and own.asks.stopped:
+        return Proof(evidence=Evidence.PROVEN_STOPPED, message=f"The {role} has no grant, and asks for one")
+    if view.grant(role).epoch and other.report.promising:
+        return _promised(view, role)
+    return Proof(evidence=Evidence.NO_HOLDER, message=f"The {role} has no grant to serve")
+
+
+def _promised(view: View, role: Role) -> Proof:
+    wait = max(0.1, view.own(role.other).report.promise_seconds - view.sights[role.other].silent)
+    message = f"The {role.other} promised the {role} to wait; that may run for {_span(wait)} more"
+    return Proof(message=message, retry=wait)
 
 
 def _both(view: View, role: Role) -> str:
@@ -80,9 +96,7 @@ def _expired(view: View, role: Role) -> Proof:
     if left > 0:
         return Proof(message=f"The {role} may answer for {_span(left)} more on its last renewal", retry=left)
     if other.report.promising:
-        wait = max(0.1, other.report.promise_seconds - view.sights[role.other].silent)
-        message = f"The {role.other} promised the {role} to wait; that may run for {_span(wait)} more"
-        return Proof(message=message, retry=wait)
+        return _promised(view, role)
     message = f"The {role} has not renewed for {_span(limit)}: its permit has ended, and nothing is promised to it"
     return Proof(evidence=Evidence.EXPIRED, message=message)
 

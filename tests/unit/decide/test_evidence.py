@@ -55,13 +55,21 @@ def test_a_promise_that_may_run_outlasts_the_permit() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda view: grant(view, SECONDARY, holder=""),
+        lambda view: grant(asking(view, SECONDARY), SECONDARY, holder=""),
         lambda view: own(view, SECONDARY, released=2),
         lambda view: asking(view, SECONDARY),
     ],
 )
 def test_proof_of_stop_replaces_promises(change: Callable[[View], View]) -> None:
     assert stopped(change(report(gone(1.0), PRIMARY, promising=True, promise_seconds=600)), SECONDARY)
+
+
+def test_a_server_whose_grant_was_taken_back_may_still_answer_on_a_promise() -> None:
+    revoked = grant(quiet(), SECONDARY, holder="")
+    assert stopped(revoked, SECONDARY).evidence is Evidence.NO_HOLDER
+    assert not stopped(report(revoked, PRIMARY, promising=True, promise_seconds=60), SECONDARY)
+    never = grant(report(revoked, PRIMARY, promising=True), SECONDARY, epoch=0)
+    assert stopped(never, SECONDARY).evidence is Evidence.NO_HOLDER, "it has never been granted anything"
 
 
 def test_the_answer_tells_itself_as_a_truth_value() -> None:
