@@ -1,5 +1,6 @@
 """An operator that looks when told to, with its own account's rights, on a real API server."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,10 +82,21 @@ def administrator(server: ApiServer) -> Transport:
 
 def account(server: ApiServer, namespace: str, name: str) -> Transport:
     """Return the way to the API of a service account, with a token from the API's own token request."""
-    path = SERVICE_ACCOUNTS.path(namespace, name, "token")
-    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
-    token = administrator(server).request("POST", path, body=body)["status"]["token"]
     configuration = official.configuration(server.kubeconfig)
     configuration.cert_file = configuration.key_file = None
-    configuration.api_key = {"BearerToken": f"Bearer {token}"}
+    configuration.api_key = {"BearerToken": f"Bearer {_token(server, namespace, name)}"}
     return official.OfficialTransport(configuration)
+
+
+def account_kubeconfig(server: ApiServer, namespace: str, name: str) -> str:
+    """Return a kubeconfig of a service account."""
+    document = json.loads(server.kubeconfig.read_text(encoding="utf-8"))
+    for user in document["users"]:
+        user["user"] = {"token": _token(server, namespace, name)}
+    return json.dumps(document)
+
+
+def _token(server: ApiServer, namespace: str, name: str) -> str:
+    path = SERVICE_ACCOUNTS.path(namespace, name, "token")
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
+    return str(administrator(server).request("POST", path, body=body)["status"]["token"])

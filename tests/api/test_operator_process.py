@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.operating import administrator
+from tests.api.operating import account_kubeconfig, administrator
 from tests.api.world import World
 from tests.lab.apiserver import ApiServer
 from tests.lab.waiting import until
-from twinlease.kube.protocol import LEASES, PAIRS, RESERVATIONS
+from twinlease.kube.protocol import LEASES, PAIRS, RESERVATIONS, ROLE_BINDINGS, ROLES, Json, Transport
 
 Launch = Callable[..., subprocess.Popen[bytes]]
 PAIR_COUNT = 10
@@ -32,12 +32,17 @@ def world(server: ApiServer, namespace: str) -> World:
 
 
 @pytest.fixture
-def launch(server: ApiServer, namespace: str) -> Iterator[Launch]:
-    """Return what starts an operator for the namespace; all end with the test."""
+def launch(server: ApiServer, rights: Transport, namespace: str, tmp_path: Path) -> Iterator[Launch]:
+    """Return what starts an operator for the namespace, with its own account; all end with the test."""
+    del rights  # the account and its rights are there
+    administrator(server).request("POST", f"{ROLES.path(namespace)}", body=_elections(namespace))
+    administrator(server).request("POST", f"{ROLE_BINDINGS.path(namespace)}", body=_elections_binding(namespace))
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(account_kubeconfig(server, "twinlease-system", "twinlease-operator"), encoding="utf-8")
     started = []
 
     def start(name: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "twinlease", "operator", "--kubeconfig", str(server.kubeconfig)]
+        command = [sys.executable, "-m", "twinlease", "operator", "--kubeconfig", str(kubeconfig)]
         command += ["--namespace", namespace, "--lease-namespace", namespace, "--image", "image:1"]
         started.append(subprocess.Popen(command, env={**os.environ, "POD_NAME": name, "MALLOC_ARENA_MAX": "2"}))
         return started[-1]
@@ -46,6 +51,18 @@ def launch(server: ApiServer, namespace: str) -> Iterator[Launch]:
     for process in started:
         process.kill()
         process.wait()
+
+
+def _elections(namespace: str) -> Json:
+    """Return the right to stand for election in the test's own namespace."""
+    rules = [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}]
+    return {"metadata": {"name": "elections", "namespace": namespace}, "rules": rules}
+
+
+def _elections_binding(namespace: str) -> Json:
+    subject = {"kind": "ServiceAccount", "name": "twinlease-operator", "namespace": "twinlease-system"}
+    role = {"apiGroup": ROLES.group, "kind": "Role", "name": "elections"}
+    return {"metadata": {"name": "elections", "namespace": namespace}, "roleRef": role, "subjects": [subject]}
 
 
 def holder(world: World) -> str:
