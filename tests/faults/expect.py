@@ -118,6 +118,25 @@ class Silent:
 
 
 @dataclass(frozen=True, slots=True)
+class NeedsGrant:
+    """A server whose permit has lapsed answers nobody before it is granted anew, whatever it has queued."""
+
+    actor: Actor
+    since: Moment
+
+    @property
+    def says(self) -> str:
+        """Say what."""
+        return f"the {self.actor} answers nobody from {_told(self.since)} to its next grant"
+
+    def judge(self, run: Run) -> Found:
+        """Judge a run."""
+        since = run.at(self.since)
+        stale = run.answers(self.actor, since, run.timeline.granted(run.cast[self.actor], since))
+        return Found((f"the {self.actor} gave {len(stale)} stale answers",) if stale else ())
+
+
+@dataclass(frozen=True, slots=True)
 class TakesOver:
     """A server is ordered into partner-down and is there soon after the threshold.
 

@@ -136,6 +136,13 @@ class Timeline:
                 since = None
         return spans if since is None else [*spans, (since, float("inf"))]
 
+    def granted(self, role: Role, since: float) -> float:
+        """Return when a server was given its next grant after a moment; infinite: never."""
+        before = [entry(each.spec, role).grant.epoch for each in self.leases if each.time <= since]
+        epoch = before[-1] if before else 0
+        later = (each for each in self.leases if each.time > since)
+        return next((each.time for each in later if entry(each.spec, role).grant.epoch > epoch), float("inf"))
+
     def takeovers(self, after: float) -> list[Takeover]:
         """Return every order to enter partner-down; `after` is how long an interruption must have lasted."""
         found = []

@@ -16,7 +16,17 @@ from tests.faults.actions import (
     thaw_node,
 )
 from tests.faults.case import SURVIVOR, VICTIM, Case, Do, Times, Until, Wait
-from tests.faults.expect import Expectation, NoTakeover, Reaches, Serves, Silent, TakesOver, Untouched, Verdicts
+from tests.faults.expect import (
+    Expectation,
+    NeedsGrant,
+    NoTakeover,
+    Reaches,
+    Serves,
+    Silent,
+    TakesOver,
+    Untouched,
+    Verdicts,
+)
 from tests.faults.stage import DHCPD, GUARD, SIDECAR
 from twinlease.model.states import FailoverState
 
@@ -125,7 +135,8 @@ CASES = (
         "node-frozen-shortly",
         "A node is frozen until its permit has ended, but not until the takeover: it needs a grant, and resumes.",
         (freeze_node(VICTIM), Wait(5.5), thaw_node(VICTIM), Wait(3)),
-        (NoTakeover(), Serves(SURVIVOR), Silent(VICTIM, HELD, until=("thaw", 0.5))),
+        (NoTakeover(), Serves(SURVIVOR), Silent(VICTIM, HELD, until=("thaw", 0.0)),
+         NeedsGrant(VICTIM, ("thaw", 0.0))),
     ),
     Case(
         "site-power-off",

@@ -50,15 +50,17 @@ def in_partner_down() -> Own:
     return replace(NORMAL, report=Report(state="PartnerDown"))
 
 
-def lease(primary: Own = NORMAL, secondary: Own = NORMAL, *, revoked: Role | None = None) -> ServingLeaseSpec:
+def lease(
+    primary: Own = NORMAL, secondary: Own = NORMAL, *, revoked: Role | None = None, epoch: int = 1
+) -> ServingLeaseSpec:
     """Return a serving lease; with one server revoked, the other is ordered into partner-down."""
     entries = {
-        role: Entry(grant=Grant() if role is revoked else GRANTED, own=own)
+        role: Entry(grant=Grant() if role is revoked else replace(GRANTED, epoch=epoch), own=own)
         for role, own in ((Role.PRIMARY, primary), (Role.SECONDARY, secondary))
     }
     servers = Entries(primary=entries[Role.PRIMARY], secondary=entries[Role.SECONDARY])
     if revoked is None:
-        return ServingLeaseSpec(epoch=1, established=True, servers=servers)
+        return ServingLeaseSpec(epoch=epoch, established=True, servers=servers)
     order = Order(epoch=2, interruption=1, evidence=Evidence.EXPIRED)
     return ServingLeaseSpec(
         epoch=2, phase=Phase.ALONE, survivor=str(revoked.other), order=order, established=True, servers=servers

@@ -4,7 +4,7 @@ import pytest
 
 from tests.faults import expect
 from tests.faults.case import SURVIVOR, VICTIM
-from tests.faults.expect import NoTakeover, Serves, Silent, TakesOver, Untouched, Verdicts
+from tests.faults.expect import NeedsGrant, NoTakeover, Serves, Silent, TakesOver, Untouched, Verdicts
 from tests.faults.timeline import Timeline
 from tests.lab.history import Answer
 from tests.unit.faults.seen import answers, in_partner_down, interrupted, lease, run, server, timeline
@@ -48,6 +48,14 @@ def test_silence_counts_from_the_deadline_and_k() -> None:
     assert late.failures == ("the victim answered 1 times up to 1.50 s after its permit's deadline",)
     assert not expected.judge(run(NOTHING, answers(SECONDARY, 21.0), MARKS)).failures
     assert not expected.judge(run(NOTHING, answers(PRIMARY, 6.5), MARKS)).failures
+
+
+def test_what_was_queued_must_not_be_answered_before_a_new_grant() -> None:
+    expected = NeedsGrant(VICTIM, ("fault", 5.0))
+    anew = timeline({0.0: lease(), 7.0: lease(epoch=2)})
+    assert not expected.judge(run(anew, answers(SECONDARY, 5.0, 7.5), MARKS)).failures
+    assert expected.judge(run(anew, answers(SECONDARY, 6.5), MARKS)).failures == ("the victim gave 1 stale answers",)
+    assert expected.judge(run(NOTHING, answers(SECONDARY, 24.0), MARKS)).failures
 
 
 def test_a_takeover_is_measured_from_its_threshold() -> None:
