@@ -106,11 +106,17 @@ def test_a_pair_comes_up_in_the_order_of_the_architecture(pair: ManagedPair, cli
 def test_a_calm_pair_writes_nothing_and_costs_almost_nothing(normal: ManagedPair) -> None:
     # Usage is counted every ten seconds: only when it shows the balanced pool there is nothing left to tell.
     until(
-        "balanced pools are reported",
-        lambda: all(member.status["pools"][0].get("backup") == 50 for member in normal.members.values()),
+        "balanced pools are reported, and that nothing is on its way",
+        lambda: all(
+            member.status["pools"][0].get("backup") == 50 and "unackedUpdates" not in member.status["failover"]
+            for member in normal.members.values()
+        ),
         timeout=25,
     )
+    for member in normal.members.values():
+        until("the partner is heard", lambda m=member: m.status["peer"].get("heard", False), timeout=10)  # type: ignore[misc]
     quiet = len(normal.api.writes)
+    time.sleep(1.5)  # what the last change still brings about
 
     def calm() -> bool:
         nonlocal quiet
