@@ -178,6 +178,10 @@ def _mixed(base: View, chaos: View, parts: set[object]) -> View:
 
 VIEWS = st.builds(_mixed, st.sampled_from(_bases()), _CHAOS, st.sets(st.sampled_from(_PARTS), max_size=5))
 
+_ABOUT_THE_PARTNER = [(SECONDARY, name) for name in ("grant", "sight", *_OWN)]
+DUE = st.builds(_mixed, st.just(_bases()[1]), _CHAOS, st.sets(st.sampled_from(_ABOUT_THE_PARTNER), min_size=1))
+"""Takeovers that are due but for what may be known of the partner."""
+
 
 def may_serve(view: View, role: Role) -> bool:
     """Tell, in other words than the code's, whether anything speaks against a server's being stopped."""
@@ -202,7 +206,7 @@ def may_serve(view: View, role: Role) -> bool:
 
 
 @settings(max_examples=300, deadline=None)
-@given(VIEWS)
+@given(st.one_of(VIEWS, DUE))
 def test_nobody_is_ordered_while_the_partner_may_serve(view: View) -> None:
     judged = serving.judge(view)
     if judged.verdict.action is not Action.ORDER:
