@@ -21,6 +21,7 @@ from twinlease.model.states import FailoverState, Role
 _T = TypeVar("_T")
 
 Object = dict[str, Any]
+_RETURNING = (FailoverState.RECOVER, FailoverState.RECOVER_WAIT, FailoverState.RECOVER_DONE)
 _EARLY = 0.5  # seconds by which an order may seem too early, for changes arrive here late
 PAIR, LEASE, SERVER = "DHCPFailoverPair", "DHCPServingLease", "DHCPServer"
 
@@ -103,8 +104,12 @@ class Timeline:
         return _changes(found, since)
 
     def reached(self, role: Role, state: FailoverState, since: float = 0.0) -> float | None:
-        """Return when a server was first in a state after a moment; None: never."""
-        return next((max(time, since) for time, each in self.states(role, since) if each == state), None)
+        """Return when a server was first in a state after a moment; None: never.
+
+        Recover lasts milliseconds and is seldom seen: what it leads to will do.
+        """
+        alike = _RETURNING if state is FailoverState.RECOVER else (state,)
+        return next((max(time, since) for time, each in self.states(role, since) if each in alike), None)
 
     def starts(self, role: Role, since: float = 0.0) -> list[tuple[float, int]]:
         """Return how often the guard had started the daemon, each number when it came, the one in force first."""
