@@ -1,4 +1,4 @@
-"""`make demo`: from nothing to a leased address, each step with its time.
+"""`make demo`: from nothing to a leased address, and through the loss of a node; each step with its time.
 
 What succeeds is left running for the user to play with (`make demo-down` takes it away); what fails, or is
 interrupted, takes the lab away itself.
@@ -14,6 +14,7 @@ from types import FrameType
 
 from tests.lab import binaries, clients, images, paths
 from tests.lab.cluster import Lab
+from tests.lab.demo_failure import fail_and_return, hurried
 from tests.lab.model import CLIENTS
 
 _READY = "180s"
@@ -60,19 +61,26 @@ def play(lab: Lab, archive: Path) -> None:
         lab.kubectl("apply", "--filename", str(paths.REPOSITORY / "manifests"))
         lab.kubectl("wait", "--for=condition=Available", f"--timeout={_READY}", "deployment/twinlease-operator",
                     "--namespace=twinlease-system", timeout=200)  # fmt: skip
-    with step("Apply examples/pair.yaml and wait for both servers to be normal"):
-        lab.kubectl("apply", "--filename", str(paths.REPOSITORY / "examples" / "pair.yaml"))
+    with step("Apply examples/pair.yaml, with timers of seconds, and wait until both are normal"):
+        example = paths.REPOSITORY / "examples" / "pair.yaml"
+        lab.kubectl("apply", "--filename=-", stdin=hurried(example))
         lab.kubectl("wait", "--for=condition=Redundant", f"--timeout={_READY}", "dfp/lan", timeout=200)
     with step("Let udhcpc get an address on the serving LAN"):
         lease = clients.udhcpc(CLIENTS[0].namespace)
     sys.stdout.write(f"    {lease.address} from {lease.server}, for {lease.seconds} s\n")
     show(lab, "get", "dhcp", "-o", "wide")
     show(lab, "get", "pods", "-o", "wide")
-    total = time.monotonic() - _STARTED
-    sys.stdout.write(f"""
-A client has an address, {total:.0f} s after the start. What to try next:
+    sys.stdout.write(
+        f"\nA client has an address, {time.monotonic() - _STARTED:.0f} s after the start. Now a node dies.\n"
+    )
+    safe = fail_and_return(lab)
+    show(lab, "get", "dfp,dlease")
+    if not safe:
+        raise RuntimeError("an address had two owners: see above")
+    sys.stdout.write("""
+What to try next:
   eval "$(make -s lab-env)"                         # kubectl now talks to this cluster
-  kubectl describe dfp lan                          # the pair, in words
+  kubectl describe dfp lan                          # the pair, and what was decided about it, in words
   kubectl edit dpool lan                            # widen a range: one server at a time follows
   ip netns exec $LAB_CLIENT_NETNS udhcpc -f -q -i eth0 -s /bin/true
   .venv/bin/python -m tests.lab fault power-off n2  # then: kubectl get dhcp -o wide
