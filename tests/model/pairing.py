@@ -85,7 +85,7 @@ class Pairing:
     def _told(self, asker: Server) -> Server:
         return asker._replace(left=self.decide.deadline(asker.permit))
 
-    # --- the same with messages that are delayed, lost, doubled, or come in another order ------------------------------
+    # --- the same with messages that are delayed, lost, doubled or overtaken ------------------------------------------
     def _posted(self, role: Role, asker: Server, promiser: Server, net: Net) -> Iterator[Step]:
         if not may_ask(asker) or not awake(promiser):
             return
@@ -162,16 +162,16 @@ def may_ask(server: Server) -> bool:
 def forgotten(net: Net, role: Role) -> Net:
     """Return the letters after a sidecar began anew: questions to it are of an old session, answers are not its own."""
     kept = tuple(
-        each._replace(stale=True) if not each.answer else each for each in net.letters if not (each.answer and each.to == role)
+        each._replace(stale=True) if not each.answer else each
+        for each in net.letters
+        if not (each.answer and each.to == role)
     )
     return net._replace(letters=tuple(sorted(set(kept))))
 
 
 def aged(net: Net, ticks: dict[Role, int]) -> Net:
     """Return the letters after a tick."""
-    letters = [
-        each._replace(age=each.age + ticks[each.to if each.answer else each.to.other]) for each in net.letters
-    ]
+    letters = [each._replace(age=each.age + ticks[each.to if each.answer else each.to.other]) for each in net.letters]
     return net._replace(letters=tuple(sorted(each for each in letters if each.age <= state.FORGET)))
 
 
@@ -190,5 +190,3 @@ def _order(role: Role, one: Server, two: Server) -> Two:
 
 def _pair(role: Role, mine: Server, other: Server) -> Two:
     return (mine, other) if role is Role.PRIMARY else (other, mine)
-
-

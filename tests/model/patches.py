@@ -62,7 +62,7 @@ class Patches:
     # --- while the daemon runs ----------------------------------------------------------------------------------------
     def _renewal(self, role: Role, server: Server, lease: ServingLeaseSpec, *, slow: bool) -> Iterator[Step]:
         duration = durations.seconds(server.seen.grant.duration)
-        if self.decide.without("release only when dead") and server.grant:
+        if self.decide.without("release only when dead") and server.grant and role is Role.SECONDARY:
             yield from self._early_release(role, server, lease)
         if server.left <= 0 and not self.decide.without("no revival"):
             return  # lapsed: nothing extends the permit of this process
@@ -103,7 +103,12 @@ class Patches:
         if awake(server) and server.daemon != "off" and server.left > 0:
             sent = 0.0 if self.decide.without("count from sending") else -float(patch.age)
             account = server.permit.renewal(sent, patch.duration)
-            yield f"{role}: the reply to a delayed write arrives", self._told(gone._replace(permit=account)), lease, False
+            yield (
+                f"{role}: the reply to a delayed write arrives",
+                self._told(gone._replace(permit=account)),
+                lease,
+                False,
+            )
 
     # --- while it does not --------------------------------------------------------------------------------------------
     def _without_daemon(self, role: Role, server: Server, lease: ServingLeaseSpec) -> Iterator[Step]:
@@ -112,7 +117,7 @@ class Patches:
         mine = told.holder == str(server.incarnation) and told.epoch > server.grant
         if mine and server.ghost == 0 and read_it and entry(lease, role).own.released != told.epoch:
             yield from self._taken_up(role, server, lease)
-        elif read_it and not self.machine.may_restart(server) and server.seen.epoch:
+        elif read_it and not self.machine.may_restart(server):
             asking = given_up(server)
             own = self.own(role, asking, lease, 0)
             holds = told.holder == str(server.incarnation)
@@ -171,8 +176,12 @@ class Patches:
             epoch=server.record.epoch,
             in_force=in_force if server.grant else InForce(),
             report=self._report(server),
-            lineage=CONFIRMED if verdict is DatabaseVerdict.INTACT or (runs and server.database == "intact") else before.lineage,
-            database=Database(verdict=DatabaseVerdict.INTACT if runs and server.database == "intact" else verdict, state=recorded),
+            lineage=CONFIRMED
+            if verdict is DatabaseVerdict.INTACT or (runs and server.database == "intact")
+            else before.lineage,
+            database=Database(
+                verdict=DatabaseVerdict.INTACT if runs and server.database == "intact" else verdict, state=recorded
+            ),
             asks=UNSET,
             answer=server.record.answered,
         )

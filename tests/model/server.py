@@ -45,7 +45,9 @@ def alone(server: Server, daemon: str) -> Server:
     """Return the server when its daemon is in a state without contact that it was not in before."""
     record = server.record._replace(number=server.record.number + 1) if server.daemon == "normal" else server.record
     age = 0 if server.daemon == "normal" else server.age
-    return server._replace(daemon=daemon, recorded=daemon, record=record, age=age, news=daemon != "recover")
+    return server._replace(
+        daemon=daemon, recorded=daemon, record=record, age=age, news=server.news or daemon != "recover"
+    )
 
 
 def synchronised(server: Server) -> Server:
@@ -109,7 +111,7 @@ class Alone:
         if server.database not in {"intact", "virgin"}:
             server = _emptied(server)
         if start is Start.RECOVER:
-            return self.started(server, "recover")._replace(recorded="recover", news=False)
+            return self.started(server, "recover")._replace(recorded="recover")
         database = "intact" if server.database == "virgin" else server.database
         return self.started(server, "pd")._replace(recorded="pd", news=True, database=database)
 
@@ -166,7 +168,6 @@ class Alone:
                 record=Record(kept=False),
                 owed=owed,
                 hollow=older,
-                news=False,
             )
         up = given_up(server)._replace(power=True, frozen=False, incarnation=server.incarnation + 1, ghost=0)
         return self._sidecar_begins(up._replace(seen=state.Seen(), patch=None))
@@ -214,7 +215,7 @@ class Alone:
 
 
 def _emptied(server: Server) -> Server:
-    return server._replace(database="emptied", recorded="virgin", news=False, hollow=False)
+    return server._replace(database="emptied", recorded="virgin", hollow=False)
 
 
 def _aged_permit(account: Permit, ticks: int) -> Permit:

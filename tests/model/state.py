@@ -15,13 +15,13 @@ from twinlease.decide.pairview import Policy
 from twinlease.decide.permit import Permit, Promiser
 from twinlease.model.states import Role
 
-D, ALONE, PROMISE, MAX_PROMISE, AFTER = 2, 3, 2, 5, 4
+D, ALONE, PROMISE, MAX_PROMISE, AFTER = 3, 8, 3, 7, 5
 """Ticks: permit of a renewal, the same for a survivor alone, short and long promise, T."""
 MCLT, LEASE = 2, 4
 """Ticks: maximum client lead time, longest lease."""
 K = 1
 """Ticks by which an answer may be later than the permit's deadline: the production code's margin must cover it."""
-NEVER_SEEN, FORGET = 99, 6
+NEVER_SEEN, FORGET = 99, 10
 """Age of a part whose arrival nobody saw; the age from which on older makes no difference."""
 
 POLICY = Policy(after=AFTER, duration=D, alone=ALONE, promise=PROMISE, max_promise=MAX_PROMISE)

@@ -60,9 +60,11 @@ class Scenario(NamedTuple):
     world: tuple[str, ...] = ()
     """Kinds of faults of the rest."""
     prompt: tuple[Role, ...] = ()
-    """Servers whose sidecars reach the API at any time, and use it at once; the others may take any time, or for ever."""
+    """Servers whose sidecars reach the API at any time, and use it at once; the others take any time, or for ever."""
     asking: tuple[Role, ...] = (Role.PRIMARY, Role.SECONDARY)
     """Servers that ask for promises."""
+    offline: tuple[Role, ...] = ()
+    """Servers that never reach the API."""
     quick: bool = False
     """The operator decides as soon as there is something to decide; otherwise at any time, or never."""
     drift: bool = False
@@ -104,7 +106,9 @@ class World:
             operator = Operator(primary=unknown, secondary=unknown)
         return self._state(lease, servers[Role.PRIMARY], servers[Role.SECONDARY], operator, net)
 
-    def _normal(self, lease: ServingLeaseSpec, servers: dict[Role, Server]) -> tuple[ServingLeaseSpec, dict[Role, Server]]:
+    def _normal(
+        self, lease: ServingLeaseSpec, servers: dict[Role, Server]
+    ) -> tuple[ServingLeaseSpec, dict[Role, Server]]:
         lease = replace(lease, epoch=2, established=True)
         for epoch, role in enumerate(Role, 1):
             grant = Grant(
@@ -122,7 +126,9 @@ class World:
         for role in Role:
             permit = Permit().renewal(0.0, state.D)
             server = Server(daemon="normal", recorded="normal", database="intact", proven=self.machine.kernel)
-            server = server._replace(grant=entry(lease, role).grant.epoch, permit=permit, left=self.decide.deadline(permit))
+            server = server._replace(
+                grant=entry(lease, role).grant.epoch, permit=permit, left=self.decide.deadline(permit)
+            )
             server = server._replace(seen=seen(lease, role, server), record=server.record._replace(epoch=2))
             servers[role] = server
         for role, server in servers.items():
@@ -161,7 +167,7 @@ class World:
     def _urgent(self, at: State) -> list[Move] | None:
         """Return what happens before anything else, for those that are quick in this scenario; None: nothing."""
         if self.scenario.quick:
-            found = [
+            found: list[Move] = [
                 (what, (written, at[ONE], at[TWO], heard, at[NET]))
                 for what, written, heard in self._decides(at[LEASE], at[OPERATOR])
             ]
@@ -174,6 +180,8 @@ class World:
         return None
 
     def _writes(self, role: Role, at: State) -> Iterator[Move]:
+        if role in self.scenario.offline:
+            return
         lease, one, two, operator, net = at
         slow = self.nets.parts[net].slow > 0
         for what, after, changed, written, between in self._patched(role, lease, at[PLACE[role]], net if slow else -1):
@@ -202,7 +210,7 @@ class World:
         for what, between in self._cut(net, linked=self._linkable(one, two)):
             yield what, (lease, one, two, operator, between)
         if "operator" in self.scenario.world:
-            for what, knows, between in self._another_leads(lease, operator, net):
+            for what, knows, between in self._another_leads(operator, net):
                 yield what, (lease, one, two, knows, between)
         if "human" in self.scenario.world:
             powers = self.servers.parts[one].power, self.servers.parts[two].power
@@ -241,7 +249,10 @@ class World:
         steps = self.pairing.steps(
             self.servers.parts[one], self.servers.parts[two], self.nets.parts[net], self.scenario.asking
         )
-        return [(what, *map(self.servers.number, after), self.nets.number(between)) for what, after, between in steps]
+        number = self.servers.number
+        return [
+            (what, number(first), number(second), self.nets.number(between)) for what, (first, second), between in steps
+        ]
 
     def _mode(self, server: int) -> str:
         """Return how a server answers, as far as it matters to the other's leases."""
@@ -267,13 +278,12 @@ class World:
         knows, now = self.operators.parts[operator], self.leases.parts[lease]
         found = [(self.operators.number(self._heard(now, knows, role)), "")]
         if "late watch" in self.scenario.world:
-            unseen = tuple(flag or each is role for flag, each in zip(knows.unseen, Role, strict=True))
-            late = self._stale_prepared(knows)._replace(unseen=unseen)
+            late = self._stale_prepared(knows)._replace(unseen=_flagged(knows.unseen, role, on=True))
             found.append((self.operators.number(late), " (the watch is late)"))
         return found
 
     def _heard(self, lease: ServingLeaseSpec, operator: Operator, role: Role) -> Operator:
-        unseen = tuple(flag and each is not role for flag, each in zip(operator.unseen, Role, strict=True))
+        unseen = _flagged(operator.unseen, role, on=False)
         sight = operator.sight(role)._replace(age=0, silent=0)
         return self._checked(lease, self._stale_prepared(operator)._replace(unseen=unseen).with_sight(role, sight))
 
@@ -380,7 +390,7 @@ class World:
             return [("link: THE LINK IS CUT", self.nets.number(apart._replace(faults=between.faults - 1)))]
         return []
 
-    def _another_leads(self, lease: int, operator: int, net: int) -> list[tuple[str, int, int]]:
+    def _another_leads(self, operator: int, net: int) -> list[tuple[str, int, int]]:
         between, knows = self.nets.parts[net], self.operators.parts[operator]
         if not between.faults:
             return []
@@ -400,3 +410,7 @@ class World:
                 said = knows.with_sight(role, sight._replace(tainted=True))
                 found.append((f"human: taints the {role}'s node", self.operators.number(said)))
         return found
+
+
+def _flagged(flags: tuple[bool, bool], role: Role, *, on: bool) -> tuple[bool, bool]:
+    return (on, flags[1]) if role is Role.PRIMARY else (flags[0], on)
