@@ -14,10 +14,10 @@ from twinlease.controller import reconcile, snapshot, watch
 from twinlease.controller.acceptance import Acceptance
 from twinlease.controller.apply import Executor, NotLeadingError
 from twinlease.controller.cache import Cache, PairKey
+from twinlease.controller.case import Environment, Facts, Render
 from twinlease.controller.events import Announcer
 from twinlease.controller.guarded import Guarded
 from twinlease.controller.objects import Held, Lease, pair_of, read
-from twinlease.controller.reconcile import Environment, Facts
 from twinlease.controller.report import report
 from twinlease.controller.serving import Senses, at_rest
 from twinlease.controller.sightings import Sightings
@@ -86,7 +86,7 @@ class Controller:
         settings: Settings,
         client: Client,
         *,
-        render: reconcile.Render,
+        render: Render,
         judge: Judge,
         may_write: Callable[[], bool],
         clock: Callable[[], float] = time.time,

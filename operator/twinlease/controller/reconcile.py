@@ -4,8 +4,7 @@ The order is the architecture's: identity and rights, DHCPServers without a conf
 servers have reported their addresses the configurations, the rights to read them, and only then the order to run them.
 """
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
@@ -14,23 +13,23 @@ from twinlease.api.pair import PairSpec, ReclaimPolicy
 from twinlease.api.servinglease import Phase
 from twinlease.controller import serverspec, serving
 from twinlease.controller.acceptance import Acceptance
+from twinlease.controller.case import Case, Environment, Facts, Plan, lone_wait
+from twinlease.controller.case import lone as lone_server
 from twinlease.controller.manifests import access, config, pod
 from twinlease.controller.manifests.common import Owner
 from twinlease.controller.network import alone, endpoints, is_lone, link, only, seen
 from twinlease.controller.objects import ANNOTATION_TEMPLATE, LABEL_SERVER, Pair, Pod, Server
 from twinlease.controller.serverspec import Bundle, Place
-from twinlease.controller.serving import Limits, Senses, Serving
+from twinlease.controller.serving import Limits, Serving
 from twinlease.controller.snapshot import Snapshot, wish
 from twinlease.controller.steps import Apply, Create, Delete, Once, Step, Swap
 from twinlease.decide import ledger, placement, rollout
 from twinlease.decide.ledger import Ledger, Served
 from twinlease.decide.pairview import entry
-from twinlease.decide.placement import Placement
 from twinlease.decide.rollout import ServerView
 from twinlease.kube import protocol
-from twinlease.model import conditions, durations
+from twinlease.model import conditions
 from twinlease.model.decision import Decision
-from twinlease.model.service import Service
 from twinlease.model.states import FailoverState, Role
 from twinlease.model.validate import peer
 
@@ -40,63 +39,6 @@ _ENDED = frozenset({"Failed", "Succeeded"})
 _INVALID = Decision(
     action=rollout.Action.WAIT, reason="Invalid", message="No specification of this pair has been accepted yet"
 )
-
-Render = Callable[[Service, Role], str]
-
-
-class Environment(Struct, frozen=True, kw_only=True):
-    """What plans depend on besides the snapshot.
-
-    Attributes:
-        image: The operator's own.
-        render: Returns a server's configuration.
-        now: Wall clock, seconds since the epoch.
-        senses: What was seen and heard besides the objects.
-        random_bytes: Source of keys.
-    """
-
-    image: str
-    render: Render
-    now: float
-    senses: Senses = Senses()
-    random_bytes: Callable[[int], bytes] = os.urandom
-
-
-class Facts(Struct, frozen=True, kw_only=True):
-    """What was found out on the way, for the status.
-
-    Attributes:
-        decision: What goes on, and why.
-        targets: Revision that each server should run; empty until both have reported their addresses.
-        served: What the targets were rendered from.
-        serving: Who may serve, and why.
-        only: The server that alone of the two has shown up; None: neither or both have.
-    """
-
-    decision: Decision
-    serving: Serving
-    targets: Mapping[Role, str] = {}
-    served: Served | None = None
-    only: Role | None = None
-
-
-class Plan(Struct, frozen=True, kw_only=True):
-    """Steps to carry out in order; ``again`` is when to look again even if nothing happens (seconds)."""
-
-    steps: tuple[Step, ...]
-    facts: Facts
-    again: float | None = None
-
-
-class _Case(Struct, frozen=True, kw_only=True):
-    """All that the parts of a plan need."""
-
-    snapshot: Snapshot
-    owner: Owner
-    spec: PairSpec
-    accepted: Acceptance
-    environment: Environment
-    placements: Mapping[Role, Placement]
 
 
 class _Target(Struct, frozen=True, kw_only=True):
@@ -126,7 +68,7 @@ def plan(snapshot: Snapshot, accepted: Acceptance, environment: Environment) -> 
         facts = Facts(decision=decision, serving=serving.idle(snapshot, decision.reason, decision.message))
         return Plan(steps=steps, facts=facts, again=wait)
     wishes = {role: wish(pair, spec, role, snapshot.servers.get(role)) for role in Role}
-    case = _Case(
+    case = Case(
         snapshot=snapshot,
         owner=_owner(pair),
         spec=spec,
@@ -174,7 +116,7 @@ def _held_for(accepted: Acceptance, now: float) -> float | None:
     return None if end is None else max(1.0, end - now + 1)
 
 
-def _plan(case: _Case, wait: float | None) -> Plan:
+def _plan(case: Case, wait: float | None) -> Plan:
     target = _held_back(case.accepted) or _target(case)
     views: dict[Role, ServerView] = {}
     decision, bundles = (target, {}) if isinstance(target, Decision) else (_INVALID, {})
@@ -214,12 +156,12 @@ def _plan(case: _Case, wait: float | None) -> Plan:
         *(step for group in pods for step in group),
         *_unused(case, bundles),
     ]
-    waits = [wait, seat.again, _lone_wait(case), _SECRET_RETRY_SECONDS if _starting(case.snapshot) else None]
+    waits = [wait, seat.again, lone_wait(case), _SECRET_RETRY_SECONDS if _starting(case.snapshot) else None]
     again = min((each for each in waits if each is not None), default=None)
     return Plan(steps=tuple(steps), facts=replace(facts, decision=decision), again=again)
 
 
-def _configuration(case: _Case, target: _Target, views: Mapping[Role, ServerView]) -> Decision:
+def _configuration(case: Case, target: _Target, views: Mapping[Role, ServerView]) -> Decision:
     """Return who is told to run the target now, as far as the serving lease lets anybody be changed."""
     lease = None if case.snapshot.lease is None else case.snapshot.lease.spec
     links = [serverspec.link_of(server) for server in case.snapshot.servers.values()]
@@ -239,7 +181,7 @@ def _configuration(case: _Case, target: _Target, views: Mapping[Role, ServerView
 
 
 def _judged(
-    case: _Case, target: _Target | Decision, views: Mapping[Role, ServerView], bundles: Mapping[Role, Bundle]
+    case: Case, target: _Target | Decision, views: Mapping[Role, ServerView], bundles: Mapping[Role, Bundle]
 ) -> Serving:
     pair = case.snapshot.pair
     assert pair is not None  # noqa: S101  # judged by the caller
@@ -286,10 +228,10 @@ def _starting(snapshot: Snapshot) -> bool:
     return any(role not in pods or pods[role].phase == "Pending" for role in Role)
 
 
-def _target(case: _Case) -> _Target | Decision:
+def _target(case: Case) -> _Target | Decision:
     """Return what both servers should run, or why that cannot be told yet."""
     found = endpoints(case.spec, case.snapshot.servers)
-    lone = _lone(case)
+    lone = lone_server(case)
     if isinstance(found, Decision):
         if lone is None:
             return found
@@ -306,34 +248,7 @@ def _target(case: _Case) -> _Target | Decision:
     )
 
 
-def _lone(case: _Case) -> Role | None:
-    """Return who has waited for its partner to show up for long enough to be served alone."""
-    there = only(case.snapshot.servers)
-    lease = None if case.snapshot.lease is None else case.snapshot.lease.spec
-    if there is None or case.accepted.established or lease is None or lease.established:
-        return None
-    if lease.survivor == there:
-        return there
-    told = any(is_lone(serverspec.link_of(server)) for server in case.snapshot.servers.values())
-    return there if told or _lone_left(case, there) <= 0 else None
-
-
-def _lone_left(case: _Case, role: Role) -> float:
-    senses = case.environment.senses
-    waited = senses.memory.waiting(role, senses.monotonic)
-    return durations.seconds(case.spec.partner_down.after) - waited
-
-
-def _lone_wait(case: _Case) -> float | None:
-    """Return in how many seconds the only server that has shown up may be served alone."""
-    there = only(case.snapshot.servers)
-    if there is None or case.accepted.established:
-        return None
-    left = _lone_left(case, there)
-    return left if left > 0 else None
-
-
-def _view(case: _Case, role: Role, target: str) -> ServerView:
+def _view(case: Case, role: Role, target: str) -> ServerView:
     server, found = case.snapshot.servers[role], case.snapshot.pods.get(role)
     local, partner = case.snapshot.state(role)
     template = pod.template_hash(case.owner, case.spec, role, case.environment.image)
@@ -359,7 +274,7 @@ def _heard(server: Server, found: Pod) -> bool:
     return asked and server.status.pod_uid == found.meta.uid
 
 
-def _bundle(case: _Case, role: Role, target: _Target) -> Bundle:
+def _bundle(case: Case, role: Role, target: _Target) -> Bundle:
     return serverspec.bundle(
         target.served.service,
         target.revisions[role].revision,
@@ -368,7 +283,7 @@ def _bundle(case: _Case, role: Role, target: _Target) -> Bundle:
     )
 
 
-def _identities(case: _Case, bundles: Mapping[Role, Bundle]) -> list[Step]:
+def _identities(case: Case, bundles: Mapping[Role, Bundle]) -> list[Step]:
     """Return the steps for key, accounts and rights; a server may read what it runs, should run and will run."""
     owner = case.owner
     # The operator may create Secrets but not read them, so it cannot see whether this one is there: each leader tries
@@ -390,7 +305,7 @@ def _identities(case: _Case, bundles: Mapping[Role, Bundle]) -> list[Step]:
     return steps
 
 
-def _chunks(case: _Case, bundles: Mapping[Role, Bundle], target: _Target | Decision) -> list[Step]:
+def _chunks(case: Case, bundles: Mapping[Role, Bundle], target: _Target | Decision) -> list[Step]:
     """Return the ConfigMaps of what is ordered now, and of what was: somebody may have deleted them since."""
     if isinstance(target, Decision):
         return []
@@ -400,13 +315,13 @@ def _chunks(case: _Case, bundles: Mapping[Role, Bundle], target: _Target | Decis
     return [Create(resource=protocol.CONFIG_MAPS, body=body) for body in bodies]
 
 
-def _servers(case: _Case, bundles: Mapping[Role, Bundle], published: int) -> list[Step]:
+def _servers(case: Case, bundles: Mapping[Role, Bundle], published: int) -> list[Step]:
     # While the ledger is not to be relied upon, those that there are stay as they are.
     roles = [role for role in Role if role not in case.snapshot.servers or _held_back(case.accepted) is None]
     return [_server(case, role, bundles.get(role), published) for role in roles]
 
 
-def _server(case: _Case, role: Role, new: Bundle | None, published: int) -> Step:
+def _server(case: Case, role: Role, new: Bundle | None, published: int) -> Step:
     server, found = case.snapshot.servers.get(role), case.snapshot.pods.get(role)
     old = None if server is None else serverspec.bundle_of(server)
     node = case.placements[role].node or (found.node if found is not None else "")
@@ -429,7 +344,7 @@ def _server(case: _Case, role: Role, new: Bundle | None, published: int) -> Step
     return Apply(resource=protocol.SERVERS, body=body, new=server is None)
 
 
-def _reported(case: _Case) -> dict[Role, str]:
+def _reported(case: Case) -> dict[Role, str]:
     """Return the addresses of the failover link as far as the servers have reported them."""
     found = {}
     for role, report in seen(case.snapshot.servers).items():
@@ -438,7 +353,7 @@ def _reported(case: _Case) -> dict[Role, str]:
     return found
 
 
-def _stopped(case: _Case, role: Role, new: Bundle | None) -> bool:
+def _stopped(case: Case, role: Role, new: Bundle | None) -> bool:
     """Tell whether a server is to be stopped: the user wants it, or it has served alone and now has a partner to know.
 
     A server in partner-down cannot be changed while it runs. It gives its grant back, and gets it again for the new
@@ -458,22 +373,22 @@ def _stopped(case: _Case, role: Role, new: Bundle | None) -> bool:
     )
 
 
-def _place(case: _Case, role: Role) -> Place:
+def _place(case: Case, role: Role) -> Place:
     server = case.snapshot.servers.get(role)
     return serverspec.place(peer(case.spec, role), server, established=case.accepted.established)
 
 
-def _moved(case: _Case, role: Role) -> bool:
+def _moved(case: Case, role: Role) -> bool:
     return serverspec.moved(peer(case.spec, role), _place(case, role))
 
 
-def _volumes(case: _Case) -> list[Step]:
+def _volumes(case: Case) -> list[Step]:
     owned = case.spec.storage.reclaim_policy is ReclaimPolicy.DELETE
     claims = [pod.volume_claim(case.owner, case.spec, role, owned=owned) for role in Role]
     return [Apply(resource=protocol.CLAIMS, body=claim) for claim in claims if claim is not None]
 
 
-def _pod(case: _Case, role: Role) -> list[Step]:
+def _pod(case: Case, role: Role) -> list[Step]:
     found, placed = case.snapshot.pods.get(role), case.placements[role]
     if found is None:
         if placed.problem is not None:
@@ -485,19 +400,19 @@ def _pod(case: _Case, role: Role) -> list[Step]:
     return []
 
 
-def _replacements(case: _Case, views: Mapping[Role, ServerView], settled: Decision) -> tuple[Decision, list[Step]]:
+def _replacements(case: Case, views: Mapping[Role, ServerView], settled: Decision) -> tuple[Decision, list[Step]]:
     decision = rollout.template(views)
     if decision.action == rollout.Action.NOTHING:
         return settled, []
     return decision, [_delete_pod(case, role) for role in rollout.Action(decision.action).roles]
 
 
-def _delete_pod(case: _Case, role: Role) -> Step:
+def _delete_pod(case: Case, role: Role) -> Step:
     found = case.snapshot.pods[role].meta
     return Delete(resource=protocol.PODS, namespace=found.namespace, name=found.name, uid=found.uid)
 
 
-def _config_maps_of(case: _Case, role: Role, *, running: bool = True) -> list[str]:
+def _config_maps_of(case: Case, role: Role, *, running: bool = True) -> list[str]:
     """Return the ConfigMaps of the revision that a server runs, or (``running`` false) of all others."""
     server = case.snapshot.servers.get(role)
     runs = "" if server is None else config.short(server.status.config.revision)
@@ -507,7 +422,7 @@ def _config_maps_of(case: _Case, role: Role, *, running: bool = True) -> list[st
     return [each.name for each in mine if (each.labels.get(config.LABEL_REVISION) == runs) is running]
 
 
-def _unused(case: _Case, bundles: Mapping[Role, Bundle]) -> list[Step]:
+def _unused(case: Case, bundles: Mapping[Role, Bundle]) -> list[Step]:
     """Return the removal of configurations that a server neither runs nor is told to run."""
     steps: list[Step] = []
     uids = {each.meta.name: each.meta for each in case.snapshot.config_maps}

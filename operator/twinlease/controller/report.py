@@ -11,9 +11,9 @@ from twinlease.api.pool import PoolStatus
 from twinlease.api.reservation import ReservationStatus
 from twinlease.api.types import Model
 from twinlease.controller.acceptance import Acceptance
+from twinlease.controller.case import Facts
 from twinlease.controller.events import Announcer
 from twinlease.controller.objects import Custom
-from twinlease.controller.reconcile import Facts
 from twinlease.controller.snapshot import Snapshot
 from twinlease.controller.status import Reporter
 from twinlease.controller.steps import Apply, Step

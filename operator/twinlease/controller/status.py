@@ -16,8 +16,8 @@ from twinlease.api.server import PoolUsage
 from twinlease.api.types import Condition
 from twinlease.controller import takeover
 from twinlease.controller.acceptance import Acceptance
+from twinlease.controller.case import Facts
 from twinlease.controller.objects import Custom, Pair, Pool, Reservation
-from twinlease.controller.reconcile import Facts
 from twinlease.controller.snapshot import Snapshot
 from twinlease.decide.ledger import Waiting
 from twinlease.decide.rollout import Action
