@@ -158,7 +158,7 @@ CASES = (
         "survivor-restarts",
         "The survivor's node loses its power while it is alone, and gets it back: it is the survivor again.",
         (power_off(VICTIM), takeover(SURVIVOR, _SOON), power_off(SURVIVOR).at("second"), Wait(3), power_on(SURVIVOR),
-         reaches(SURVIVOR, FailoverState.STARTUP, 20.0), reaches(SURVIVOR, FailoverState.PARTNER_DOWN, 20.0, "again"),
+         reaches(SURVIVOR, FailoverState.UNKNOWN, 20.0, "asks"), reaches(SURVIVOR, FailoverState.PARTNER_DOWN, 20.0, "again"),
          Wait(3)),
         (TakesOver(SURVIVOR), BACK),
         back=60,
