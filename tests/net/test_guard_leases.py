@@ -131,7 +131,8 @@ def test_a_change_that_only_the_new_one_does_not_survive_goes_back_with_every_le
     before = guard.client.status().revision
     revision = guard.offer(guard.engine.render(ELSEWHERE, Role.PRIMARY))
     with pytest.raises(ProtocolError) as caught:
-        guard.client.apply(revision, start(interface="eth9"))  # there is none, and dhcpd sees that only after it has dropped the leases
+        # There is no such interface, and dhcpd sees that only after it has dropped the leases.
+        guard.client.apply(revision, start(interface="eth9"))
     assert caught.value.code == Code.START
     assert guard.client.status().revision == before
     assert active(guard) == held
