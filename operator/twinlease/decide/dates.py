@@ -26,7 +26,7 @@ def seconds(date: str) -> float:
 
 
 def last_lease_ends(view: View) -> float:
-    """Return when the last lease ends that either server may have given: seconds since the epoch.
+    """Return when the last lease ends that either server may have given on its last renewal: seconds since the epoch.
 
     The last known service is the last confirmed write and one permit more; what was promised then runs for the longest
     lease at most.
@@ -34,9 +34,31 @@ def last_lease_ends(view: View) -> float:
     known = [seconds(view.own(role).lineage.confirmed) for role in Role]
     if not any(known):
         known = [view.now]  # nothing is on record: no date is late enough, and only a human can know better
-    lengths = [durations.seconds(view.grant(role).duration) for role in Role]
-    promises = [durations.seconds(view.grant(role).max_promise) for role in Role]
-    return max(known) + max(*lengths, *promises) + durations.seconds(view.lease.max_lease.duration)
+    return max(known) + longest_permit(view) + durations.seconds(view.lease.max_lease.duration)
+
+
+def until_last_lease_ends(view: View) -> float:
+    """Return in how many seconds the last lease has ended for sure that either server may have given.
+
+    While the API was away the two may have served on, on each other's promises, for as long as both lived: the last
+    confirmed write says nothing of that. So what counts as well is for how long both have been known to be stopped.
+    """
+    stopped = min(view.sights[role].gone for role in Role)
+    return max(last_lease_ends(view) - view.now, durations.seconds(view.lease.max_lease.duration) - stopped)
+
+
+def longest_permit(view: View) -> float:
+    """Return for how many seconds a server may answer at most on one renewal or one promise.
+
+    What a server confirmed counts beside what its grant says: it may not have heard of that yet.
+    """
+    lengths = [
+        length
+        for role in Role
+        for granted, confirmed in [(view.grant(role), view.own(role).in_force)]
+        for length in (granted.duration, granted.max_promise, confirmed.duration, confirmed.max_promise)
+    ]
+    return max(map(durations.seconds, lengths))
 
 
 def bound(old: Bound, wanted: float, now: float, *, settled: bool) -> Bound:

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from twinlease.api.servinglease import DatabaseVerdict, Phase, ServingLeaseSpec, Start, Watched
-from twinlease.decide import partnerdown, starts
+from twinlease.decide import dates, partnerdown, starts
 from twinlease.decide.pairview import View, entry, with_grant
 from twinlease.decide.partnerdown import Action, Judgement, Verdict
 from twinlease.decide.permit import epsilon
@@ -179,9 +179,7 @@ def _rolled_back(view: View) -> Judgement | None:
     highest = view.forgotten
     if not highest:
         return None
-    lengths = [view.policy.alone, view.policy.max_promise]
-    lengths += [durations.seconds(view.grant(role).duration) for role in Role]
-    limit = max(lengths)
+    limit = max(view.policy.alone, view.policy.max_promise, dates.longest_permit(view))
     left = limit + epsilon(limit) - view.rolled_back
     message = f"Servers remember epoch {highest}, the API {view.lease.epoch}: an older copy of it was restored"
     verdict = Verdict(action=Action.NOTHING, reason="WitnessRolledBack", message=message, retry=max(left, 0.0))

@@ -173,8 +173,7 @@ def _begins_anew(view: View, role: Role) -> bool:
 def _nothing_left(view: View, role: Role) -> Way:
     """Nobody has an intact lease database: only time, or a human, makes it safe to begin anew."""
     other, verdict = role.other, _verdict(view, role)
-    end = dates.last_lease_ends(view)
-    left = 0.0 if view.give_up else end - view.now
+    left = 0.0 if view.give_up else dates.until_last_lease_ends(view)
     both = view.asks(other) and not _intact(view, other)
     if not both and (proof := stopped(view, other)).evidence.value == "None":
         message = f"The {role}'s lease database is {verdict}, and the {other} may have an intact one. {proof.message}"
@@ -182,7 +181,7 @@ def _nothing_left(view: View, role: Role) -> Way:
     if left > 0:
         message = (
             f"The {role}'s lease database is {verdict} and the {other}'s is not to be had: clients may hold leases "
-            f"until {dates.text(end)}, which nobody knows"
+            f"until {dates.text(view.now + left)}, which nobody knows"
         )
         return _wait("LeaseDatabaseLost", message, retry=left)
     if both:

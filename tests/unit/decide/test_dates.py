@@ -1,6 +1,7 @@
 """Bounds are raised at once and lowered late; dates are never too early."""
 
 import pytest
+from msgspec.structs import replace
 
 from tests.unit.decide.views import NOW, PRIMARY, SECONDARY, own, quiet
 from twinlease.api.servinglease import Bound, Lineage
@@ -35,6 +36,11 @@ def test_a_date_is_rounded_up_and_read_back() -> None:
 
 def test_the_last_lease_ends_a_permit_and_a_lease_after_the_last_confirmed_write() -> None:
     assert dates.last_lease_ends(quiet()) == dates.seconds("2027-01-15T07:59:00Z") + 1800 + 3600
+
+
+def test_what_a_server_confirmed_counts_until_it_confirms_something_shorter() -> None:
+    longer = replace(quiet().own(SECONDARY).in_force, duration="2h")
+    assert dates.last_lease_ends(own(quiet(), SECONDARY, in_force=longer)) == dates.last_lease_ends(quiet()) + 5400
 
 
 def test_without_any_record_no_date_is_late_enough() -> None:

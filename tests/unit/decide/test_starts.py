@@ -170,11 +170,25 @@ def test_both_lost_wait_for_the_last_lease_and_then_begin_anew_one_after_the_oth
     assert judged is not None
     assert (judged.lease, judged.verdict.reason) == (None, "LeaseDatabaseLost")
     assert judged.verdict.retry == pytest.approx(1800 + 3600 - 60)
-    for later in (replace(view, now=NOW + 5400), replace(view, give_up=True)):
+    both_gone = sight(sight(view, PRIMARY, gone=3600.0), SECONDARY, gone=3600.0)
+    for later in (replace(both_gone, now=NOW + 5400), replace(view, give_up=True)):
         granted = starts.judge(later, PRIMARY)
         assert granted is not None
         assert granted.lease is not None
         assert granted.lease.servers.primary.grant.start is Start.FRESH
+
+
+def test_what_was_served_on_promises_while_the_api_was_away_counts_from_the_proof_of_the_end_of_both() -> None:
+    """No write came for three hours, in which each carried the other on: a date after the last one says nothing."""
+    later = replace(asking(asking(quiet(), PRIMARY, verdict=LOST), SECONDARY, verdict=LOST), now=NOW + 3 * 3600)
+    silent_partner = replace(silent(asking(quiet(), PRIMARY, verdict=LOST), SECONDARY), now=NOW + 3 * 3600)
+    for view in (later, silent_partner):
+        judged = starts.judge(sight(sight(view, PRIMARY, gone=600.0), SECONDARY, gone=100.0), PRIMARY)
+        assert judged is not None
+        assert (judged.lease, judged.verdict.reason, judged.verdict.retry) == (None, "LeaseDatabaseLost", 3500.0)
+        over = starts.judge(sight(sight(view, PRIMARY, gone=4200.0), SECONDARY, gone=3700.0), PRIMARY)
+        assert over is not None
+        assert over.lease is not None
 
 
 def test_a_survivor_without_its_database_leaves_it_to_an_intact_partner_after_the_mclt() -> None:
