@@ -41,11 +41,13 @@ class Held(Struct, frozen=True, kw_only=True):
         epoch: Of the grant that it is held under; 0: none.
         permit: Why the server may answer.
         broken: It did not hold throughout: nothing may be started under this grant any more.
+        adopted: Its promise is what another process of this sidecar had earned, by whatever it was.
     """
 
     epoch: int = 0
     permit: Permit = Permit()
     broken: bool = False
+    adopted: bool = False
 
 
 class Keeper:
@@ -103,10 +105,14 @@ class Keeper:
             until = FOR_EVER if status.permit.deadline is None else status.permit.deadline
             # As a promise, for it is not known what it came from, and a renewal that ends earlier shall not replace it.
             permit = Permit(asked=now, promised=until - now + MARGIN)
-            self._held = Held(epoch=epoch, permit=permit, broken=status.permit.lapsed or until <= now)
+            self._held = Held(epoch=epoch, permit=permit, broken=status.permit.lapsed or until <= now, adopted=True)
 
-    def before_write(self, in_force: InForce) -> bool:
+    def before_write(self, in_force: InForce, before: InForce) -> bool:
         """Have the permit in force that a renewal will confirm, as far as it is the shorter one.
+
+        Args:
+            in_force: What it will confirm.
+            before: What this incarnation confirmed last.
 
         Returns:
             False: The guard could not be told, and the renewal must not be sent.
@@ -115,6 +121,11 @@ class Keeper:
             if in_force.epoch != self._held.epoch:
                 return True
             permit = self._held.permit.sending(length(in_force))
+            if self._held.adopted and length(in_force) < length(before):
+                # It may have come from a renewal for the longer time, of which nobody will know any more.
+                now = self._clock()
+                until = min(permit.deadline, now + length(in_force) - MARGIN)
+                permit = replace(permit, asked=now, promised=until - now + MARGIN)
             return permit == self._held.permit or self._lower(permit)
 
     def confirmed(self, sent: float, in_force: InForce) -> None:
@@ -134,7 +145,9 @@ class Keeper:
         with self._lock:
             self._see_end(self._clock())
             if self._held.epoch and not self._held.broken:
-                self._held = replace(self._held, permit=self._held.permit.answer(asked, promised))
+                before = self._held.permit
+                permit = before.answer(asked, promised)
+                self._held = replace(self._held, permit=permit, adopted=self._held.adopted and permit == before)
                 self._tell(self._clock())
 
     def renounce(self) -> bool:

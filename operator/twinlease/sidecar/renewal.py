@@ -156,7 +156,8 @@ class Renewal(threading.Thread):
             record = self._durable.change(lambda old: database.ahead(old, known.own.lineage, draft.reach))
         if not draft.frozen and record.epoch < draft.own.epoch:
             raise NotRememberedError("an epoch is told only when it is on the disk")
-        if not self._keeper.before_write(draft.own.in_force):
+        before = known.own.in_force if known.own.incarnation == draft.own.incarnation else InForce()
+        if not self._keeper.before_write(draft.own.in_force, before):
             raise NotRememberedError("the guard was not told of a shorter permit")
         number = known.own.renewal + 1 if known.own.incarnation == draft.own.incarnation else 1
         sent = self._clocks.boot()

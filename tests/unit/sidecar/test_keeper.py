@@ -114,15 +114,15 @@ def test_a_renewal_sent_after_the_end_does_not_close_the_gap_that_nobody_saw(sce
 
 def test_a_shorter_permit_is_in_force_before_it_is_confirmed(scene: Scene) -> None:
     shorter = replace(IN_FORCE, duration="1m")
-    assert scene.keeper.before_write(shorter)
+    assert scene.keeper.before_write(shorter, IN_FORCE)
     assert scene.guard.told == [1000.0 + 60 - MARGIN]
     scene.guard.answers = False
-    assert not scene.keeper.before_write(replace(IN_FORCE, duration="30s"))
+    assert not scene.keeper.before_write(replace(IN_FORCE, duration="30s"), IN_FORCE)
 
 
 def test_a_longer_one_counts_only_when_it_is_confirmed(scene: Scene) -> None:
     longer = replace(IN_FORCE, duration="1h")
-    assert scene.keeper.before_write(longer)
+    assert scene.keeper.before_write(longer, IN_FORCE)
     assert scene.guard.told == []
     scene.keeper.confirmed(1001.0, longer)
     assert scene.guard.told == [1001.0 + 3600 - MARGIN]
@@ -130,10 +130,10 @@ def test_a_longer_one_counts_only_when_it_is_confirmed(scene: Scene) -> None:
 
 def test_while_a_start_is_under_way_nothing_is_shortened(scene: Scene) -> None:
     scene.keeper.starts()
-    assert not scene.keeper.before_write(replace(IN_FORCE, duration="1m"))
+    assert not scene.keeper.before_write(replace(IN_FORCE, duration="1m"), IN_FORCE)
     assert not scene.keeper.renounce()
     scene.keeper.saw(scene.guard.status())
-    assert scene.keeper.before_write(replace(IN_FORCE, duration="1m"))
+    assert scene.keeper.before_write(replace(IN_FORCE, duration="1m"), IN_FORCE)
 
 
 def test_a_promise_is_given_up_with_the_guard_first_and_only_for_a_renewal_that_holds(scene: Scene) -> None:
@@ -181,7 +181,7 @@ def test_without_isolation_there_is_no_end(scene: Scene) -> None:
     assert scene.guard.told[-1] is None
     assert scene.keeper.deadline is None
     # Back to a fence: with the guard before the API hears of it.
-    assert scene.keeper.before_write(IN_FORCE)
+    assert scene.keeper.before_write(IN_FORCE, endless)
     assert scene.guard.told[-1] == 1001.0 + D - MARGIN
 
 
@@ -194,6 +194,36 @@ def test_another_process_of_the_sidecar_goes_on_with_what_the_guard_knows() -> N
     assert scene.guard.told == []
     scene.keeper.confirmed(1000.0, IN_FORCE)
     assert scene.guard.told[-1] == 1000.0 + D - MARGIN
+
+
+@pytest.mark.parametrize("left", [3000.0, None])
+def test_what_another_process_earned_by_a_longer_permit_ends_before_a_shorter_one_is_confirmed(
+    left: float | None,
+) -> None:
+    """A survivor's sidecar dies, its partner is back, and the next process confirms the shorter time of both."""
+    scene = Scene()
+    scene.guard.deadline = None if left is None else scene.now + left
+    scene.keeper.adopt(5, scene.guard.status())
+    isolation = Isolation.SERVE if left is None else Isolation.FENCE
+    alone = replace(IN_FORCE, duration="1h", isolation=isolation)
+    assert scene.keeper.before_write(alone, alone)
+    assert scene.guard.told == [], "as long as it is the same, nothing is lost"
+    assert scene.keeper.before_write(IN_FORCE, alone)
+    assert scene.guard.told == [scene.now + D - MARGIN]
+    scene.guard.answers = False
+    assert not scene.keeper.before_write(replace(IN_FORCE, duration="1m"), IN_FORCE)
+
+
+def test_a_promise_that_another_process_had_outlasts_a_renewal_of_the_same_length() -> None:
+    scene = Scene()
+    scene.guard.deadline = 1000.0 + 1800
+    scene.keeper.adopt(5, scene.guard.status())
+    assert scene.keeper.before_write(IN_FORCE, IN_FORCE)
+    assert scene.guard.told == []
+    scene.now = 1002.0
+    scene.keeper.answered(1001.9, 1800)
+    assert scene.keeper.before_write(replace(IN_FORCE, duration="1m"), IN_FORCE)
+    assert scene.keeper.held.permit.promised == 1800, "this one the partner knows of"
 
 
 @pytest.mark.parametrize("status", [{"running": False}, {"lapsed": True}, {"deadline": 999.0}])
