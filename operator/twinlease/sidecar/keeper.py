@@ -68,6 +68,7 @@ class Keeper:
         self._process = 0.0
         self._told: float | None = 0.0
         self._starting = False
+        self._stepped_at = float("-inf")
 
     @property
     def held(self) -> Held:
@@ -133,10 +134,11 @@ class Keeper:
         with self._lock:
             self._see_end(sent)
             duration = length(in_force)
+            counts = sent >= self._stepped_at
             if in_force.epoch > self._held.epoch:
-                permit = Permit().renewal(sent, duration)
+                permit = Permit().renewal(sent, duration) if counts else Permit()
                 self._held = Held(epoch=in_force.epoch, permit=permit)
-            elif in_force.epoch == self._held.epoch and not self._held.broken:
+            elif counts and in_force.epoch == self._held.epoch and not self._held.broken:
                 self._held = replace(self._held, permit=self._held.permit.renewal(sent, duration))
             self._tell(self._clock())
 
@@ -144,7 +146,7 @@ class Keeper:
         """Take in that the partner promised something for a time from ``asked`` on."""
         with self._lock:
             self._see_end(self._clock())
-            if self._held.epoch and not self._held.broken:
+            if self._held.epoch and not self._held.broken and asked >= self._stepped_at:
                 before = self._held.permit
                 permit = before.answer(asked, promised)
                 self._held = replace(self._held, permit=permit, adopted=self._held.adopted and permit == before)
@@ -157,9 +159,13 @@ class Keeper:
             return permit.held > self._clock() and self._lower(permit)
 
     def stepped(self) -> None:
-        """Take in a step of the wall clock: nothing is proven until the API has been reached once more."""
+        """Take in a step of the wall clock: nothing is proven until the API has been reached once more.
+
+        Nor by an answer that is still to come: what it answers was sent by a clock that may have stood still since.
+        """
         with self._lock:
             permit = self._held.permit
+            self._stepped_at = self._clock()
             if not self._held.epoch or permit.deadline == FOR_EVER:
                 return
             until = min(permit.deadline, self._clock() + _STEPPED_SECONDS)

@@ -175,6 +175,20 @@ def test_a_step_of_the_clock_leaves_time_to_renew_and_no_more(scene: Scene) -> N
     assert scene.keeper.held.broken
 
 
+def test_what_was_sent_before_a_step_of_the_clock_earns_nothing_after_it(scene: Scene) -> None:
+    """A machine that is stopped with a request under way, and goes on: its boot clock has not counted the pause."""
+    scene.keeper.stepped()
+    scene.now = 1000.1
+    scene.keeper.confirmed(999.9, IN_FORCE)
+    scene.keeper.answered(999.9, 1800)
+    assert scene.guard.told == [1001.0]
+    assert scene.keeper.deadline == pytest.approx(1001.0)
+    scene.keeper.confirmed(999.9, replace(IN_FORCE, epoch=6))
+    assert scene.keeper.held.broken
+    scene.keeper.confirmed(1000.05, replace(IN_FORCE, epoch=7))
+    assert scene.keeper.deadline == pytest.approx(1000.05 + D - MARGIN)
+
+
 def test_without_isolation_there_is_no_end(scene: Scene) -> None:
     endless = replace(IN_FORCE, isolation=Isolation.SERVE)
     scene.keeper.confirmed(1001.0, endless)
