@@ -93,16 +93,17 @@ class Keeper:
         """Take in what the guard says of the running server."""
         with self._lock:
             self._starting = False
-            self._process = status.started_at if status.running else 0.0
-            self._told = status.permit.deadline
-            if self._process and status.permit.lapsed:
-                self._break("the guard ended the permit")
+            self._take_in(status)
+            until = self._held.permit.deadline
+            live = self._process and self._held.epoch and not self._held.broken
+            if live and until != FOR_EVER and (self._told is None or self._told > until):
+                self._send(until)  # something was given up while the guard could not hear of it
 
     def adopt(self, epoch: int, status: GuardStatus) -> None:
         """Go on from what another process of this sidecar earned: the guard knows until when."""
         with self._lock:
             now = self._clock()
-            self.saw(status)
+            self._take_in(status)
             until = FOR_EVER if status.permit.deadline is None else status.permit.deadline
             # As a promise, for it is not known what it came from, and a renewal that ends earlier shall not replace it.
             permit = Permit(asked=now, promised=until - now + MARGIN)
@@ -223,10 +224,18 @@ class Keeper:
         self._told = until
         return True
 
+    def _take_in(self, status: GuardStatus) -> None:
+        self._process = status.started_at if status.running else 0.0
+        self._told = status.permit.deadline
+        if self._process and status.permit.lapsed:
+            self._break("the guard ended the permit")
+
     def _nothing_answers(self) -> bool:
         """Take in that no server runs that could be given anything: one that ended by itself has broken no permit."""
+        if self._starting:
+            return False  # one is about to, with the permit as it was
         try:
-            self.saw(self._guard.status())
+            self._take_in(self._guard.status())
         except (GuardUnreachable, ProtocolError):
             return False
         return True

@@ -136,6 +136,29 @@ def test_while_a_start_is_under_way_nothing_is_shortened(scene: Scene) -> None:
     assert scene.keeper.before_write(replace(IN_FORCE, duration="1m"), IN_FORCE)
 
 
+def test_a_gain_that_meets_no_server_does_not_end_a_start_that_is_under_way(scene: Scene) -> None:
+    """Between the end of the old server and the beginning of the new one, while the guard replaces it."""
+    scene.keeper.answered(1000.0, 1800)
+    deadline = scene.keeper.starts()
+    scene.guard.running = False
+    scene.now = 1200.0
+    scene.keeper.answered(1200.0, 1800)
+    assert not scene.keeper.renounce(), "the partner must not hear of it: the new server begins with the long promise"
+    scene.guard.running, scene.guard.deadline = True, deadline
+    scene.keeper.saw(scene.guard.status())
+    scene.keeper.confirmed(1200.1, IN_FORCE)
+    assert scene.keeper.renounce()
+    assert scene.guard.deadline == pytest.approx(1200.1 + D - MARGIN)
+
+
+def test_a_guard_that_goes_by_more_than_is_held_is_told(scene: Scene) -> None:
+    scene.guard.deadline = 1000.0 + 1800
+    scene.keeper.saw(scene.guard.status())
+    assert scene.guard.told == [1000.0 + D - MARGIN]
+    scene.keeper.saw(scene.guard.status())
+    assert len(scene.guard.told) == 1
+
+
 def test_a_promise_is_given_up_with_the_guard_first_and_only_for_a_renewal_that_holds(scene: Scene) -> None:
     scene.keeper.answered(1000.0, 1800)
     assert scene.guard.told[-1] == 1000.0 + 1800 - MARGIN
