@@ -64,7 +64,7 @@ def refused(said: Words, view: View, pair: str) -> Iterator[str]:
     """Yield a sentence for each confirmation that the facts speak against."""
     for role in Role:
         name = server_name(pair, role)
-        if role in said.confirmed and view.fresh(role):
+        if role in said.confirmed and view.heard(role):
             yield f"{CONFIRM_DEAD} is refused: {name} is alive, it writes to the serving lease"
         foreign = view.own(role).database.verdict is DatabaseVerdict.FOREIGN
         if role in said.adopted | said.discarded and not foreign:

@@ -43,7 +43,7 @@ def stopped(view: View, role: Role) -> Proof:  # noqa: PLR0911  # one kind of ev
     if own.asks is not UNSET and own.asks.stopped and own.asks.incarnation != grant.holder and own.node == grant.node:
         message = f"The {role} is back on node {own.node} and finds no daemon of its former self there"
         return Proof(evidence=Evidence.PROVEN_STOPPED, message=message)
-    if view.sights[role].confirmed and not view.fresh(role):
+    if view.sights[role].confirmed and not view.heard(role):
         return Proof(evidence=Evidence.CONFIRMED, message=f"A human confirmed that the {role} is dead")
     if _newly_tainted(view, role):
         message = f"Node {grant.node} of the {role} was declared out of service during this interruption"
@@ -81,7 +81,7 @@ def _newly_tainted(view: View, role: Role) -> bool:
     """Tell whether a node was declared out of service within the partner's present interruption."""
     watched, report = view.grant(role.other).watched, view.own(role.other).report
     seen = report.interruption != 0 and watched.interruption == report.interruption and not watched.tainted
-    return seen and view.sights[role].tainted and not view.fresh(role)
+    return seen and view.sights[role].tainted and not view.heard(role)
 
 
 def _expired(view: View, role: Role) -> Proof:

@@ -110,6 +110,12 @@ class View(Struct, frozen=True, kw_only=True):
         """Tell whether a server's part is at most two renewal periods old."""
         return self.fresh_for(role) >= 0
 
+    def heard(self, role: Role) -> bool:
+        """Tell whether the holder of a server's grant is alive; a successor on another node does not speak for it."""
+        grant, own = self.grant(role), self.own(role)
+        speaks = own.incarnation == grant.holder or own.node == grant.node or not grant.holder
+        return self.fresh(role) and speaks
+
     def fresh_for(self, role: Role) -> float:
         """Return for how many seconds more a server's part is fresh; negative: it is not."""
         return self._lateness(role) - self.sights[role].age

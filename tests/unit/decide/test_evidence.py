@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.unit.decide.views import PRIMARY, SECONDARY, asking, cut_off, grant, own, quiet, report, sight, silent
-from twinlease.api.servinglease import Evidence
+from twinlease.api.servinglease import Evidence, Watched
 from twinlease.decide.evidence import stopped
 from twinlease.decide.pairview import View
 
@@ -25,6 +25,7 @@ def gone(seconds: float = 300.0) -> View:
         (asking(quiet(), SECONDARY, stopped=False), "finds another daemon"),
         (own(asking(quiet(), SECONDARY), SECONDARY, node="n3"), "asks from node n3, not n2"),
         (sight(quiet(), SECONDARY, confirmed=True), "may answer for"),
+        (sight(asking(quiet(), SECONDARY, stopped=False), SECONDARY, confirmed=True), "finds another daemon"),
         (sight(quiet(), SECONDARY, tainted=True), "may answer for"),
         (sight(gone(100.0), SECONDARY, tainted=True), "may answer for"),
         (own(quiet(), SECONDARY, released=1), "may answer for"),
@@ -70,6 +71,15 @@ def test_a_server_whose_grant_was_taken_back_may_still_answer_on_a_promise() -> 
     assert not stopped(report(revoked, PRIMARY, promising=True, promise_seconds=60), SECONDARY)
     never = grant(report(revoked, PRIMARY, promising=True), SECONDARY, epoch=0)
     assert stopped(never, SECONDARY).evidence is Evidence.NO_HOLDER, "it has never been granted anything"
+
+
+def test_a_server_that_was_moved_to_another_node_does_not_speak_for_its_former_self() -> None:
+    """The node died with its disk, and the pair was made anew elsewhere: only a human, or the taint, knows the end."""
+    moved = cut_off(own(asking(quiet(), SECONDARY), SECONDARY, node="n3"), PRIMARY)
+    assert not stopped(moved, SECONDARY)
+    assert stopped(sight(moved, SECONDARY, confirmed=True), SECONDARY).evidence is Evidence.CONFIRMED
+    watched = grant(moved, PRIMARY, watched=Watched(interruption=1))
+    assert stopped(sight(watched, SECONDARY, tainted=True), SECONDARY).evidence is Evidence.OUT_OF_SERVICE
 
 
 def test_the_answer_tells_itself_as_a_truth_value() -> None:
