@@ -1,5 +1,6 @@
 """Real sidecars, guards and dhcpds: nothing serves without a permit."""
 
+import os
 import signal
 import sys
 import time
@@ -17,6 +18,7 @@ from tests.net.managed import ManagedPair, Member, managed
 from tests.net.services import service
 from twinlease.decide.permit import MARGIN, period
 from twinlease.model.states import Role
+from twinlease.sidecar.observed import HUNG_SECONDS
 
 A, B = Role.PRIMARY, Role.SECONDARY
 
@@ -94,6 +96,18 @@ def test_cut_from_the_api_and_without_a_partner_it_is_killed_when_its_renewal_en
         assert last.reason == "PermitEnded"
         assert not normal.operator.own(A).released
     until("it asks anew", lambda: normal.operator.own(A).asks is not UNSET, timeout=10)
+
+
+def test_a_daemon_that_hangs_is_not_vouched_for_and_ends_with_its_permit(normal: ManagedPair) -> None:
+    member = normal.secondary
+    os.kill(member.pid, signal.SIGSTOP)
+    pid, stopped = member.pid, time.monotonic()
+    # As long as it may merely be slow, renewals and promises go on; then what was last promised runs out.
+    dead = dies(pid, HUNG_SECONDS + QUICK.max_promise + 10)
+    assert dead - stopped > HUNG_SECONDS
+    last = member.guard.client.status().last_exit
+    assert last is not None
+    assert last.reason == "PermitEnded"
 
 
 def test_a_promise_keeps_both_serving_without_the_api_and_is_given_up_afterwards(

@@ -195,6 +195,7 @@ class Looker:
         if self._board.now.running:
             failover = probe.failover(self.spoken(spec))
             self._board.observe(failover=failover, answered=probe.answered)
+        self._note_silence()
         due = self._boot() - self._guard_asked >= _GUARD_SECONDS
         if due or not (self._board.now.running and probe.answered):
             self.look_at_guard()
@@ -203,6 +204,11 @@ class Looker:
         else:
             probe.forget()
             self._board.observe(failover=None, answered=False)
+
+    def _note_silence(self) -> None:
+        now = self._board.now
+        silent = now.running and not now.answered
+        self._board.observe(dumb_since=(now.dumb_since if now.dumb_since is not None else now.boot) if silent else None)
 
     def spoken(self, spec: ServerSpec) -> ServerSpec:
         """Return the spec with the control interface that the running server has, which a wanted one may change."""

@@ -85,6 +85,8 @@ def draft(now: Observed) -> Draft | None:
         return None
     if now.guard is None and not now.gone:
         return None  # nobody knows whether the daemon runs
+    if now.hung:
+        return None  # every write would be a renewal
     confirms = not now.gone and database.confirms(now.verdict, now.standing, now.tenure, now.found.record)
     return Draft(
         role=role,

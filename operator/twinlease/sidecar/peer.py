@@ -139,6 +139,10 @@ class Promises:
             self._durable.change(lambda old: replace(old, long_promise=False))
 
 
+_LOOKED_SECONDS = 20.0
+"""How old the agent's word may be that the server is worth a promise: a change of configuration takes that long."""
+
+
 class Peer(threading.Thread):
     """Asks and answers.
 
@@ -192,7 +196,7 @@ class Peer(threading.Thread):
         now = self._clocks.boot()
         if now >= self._ask_at:
             self._ask_at = now + ASK_SECONDS
-            if sock is not None and self.terms.asks:
+            if sock is not None and self.terms.asks and now - self.terms.made <= _LOOKED_SECONDS:
                 self._ask(sock, now)
         patience = max(0.0, min(ASK_SECONDS, self._ask_at - self._clocks.boot()))
         ready, _, _ = select.select([sock] if sock else [], [], [], patience)

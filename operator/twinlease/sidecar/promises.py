@@ -43,6 +43,7 @@ class Terms(Struct, frozen=True, kw_only=True):
         asks: Ask it.
         promise: Seconds to ask for in good times.
         max_promise: The same while the API is out of reach.
+        made: When this was so, CLOCK_BOOTTIME: nothing is asked for a server that was not looked at lately.
         refuses: Why nothing is promised to it; CamelCase, empty: nothing speaks against it.
     """
 
@@ -56,6 +57,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     asks: bool = False
     promise: int = 0
     max_promise: int = 0
+    made: float = 0.0
     refuses: str = "NotReady"
 
 

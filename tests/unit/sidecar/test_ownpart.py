@@ -32,7 +32,7 @@ from twinlease.model.states import FailoverState as S
 from twinlease.model.states import Role
 from twinlease.sidecar.database import Found
 from twinlease.sidecar.interruption import Interruption
-from twinlease.sidecar.observed import Desired, Observed
+from twinlease.sidecar.observed import HUNG_SECONDS, Desired, Observed
 from twinlease.sidecar.ownpart import Draft, asking, draft, full, gives_up, operations
 from twinlease.sidecar.plan import Action, plan
 from twinlease.sidecar.tenure import Tenure
@@ -48,6 +48,13 @@ def made(now: Observed) -> Draft:
     found = draft(now)
     assert found is not None
     return found
+
+
+def test_nobody_vouches_for_a_server_that_hangs() -> None:
+    silent = replace(UP, answered=False, dumb_since=BOOT - HUNG_SECONDS)
+    assert draft(silent) is not None
+    assert draft(replace(silent, boot=BOOT + 0.1)) is None
+    assert draft(replace(silent, boot=BOOT + 0.1, guard=guard("", NEW))) is not None
 
 
 def test_a_server_that_serves() -> None:
