@@ -60,6 +60,8 @@ def _revoked(view: View, role: Role) -> Proof:
     own, other = view.own(role), view.own(role.other)
     if own.asks is not UNSET and own.asks.stopped:
         return Proof(evidence=Evidence.PROVEN_STOPPED, message=f"The {role} has no grant, and asks for one")
+    if own.released and own.released == view.grant(role).epoch:
+        return Proof(evidence=Evidence.RELEASED, message=f"The {role} was stopped and gave its last grant back")
     if view.grant(role).epoch and other.report.promising:
         return _promised(view, role)
     return Proof(evidence=Evidence.NO_HOLDER, message=f"The {role} has no grant to serve")

@@ -18,7 +18,7 @@ RETURNING = frozenset({FailoverState.RECOVER, FailoverState.RECOVER_WAIT, Failov
 """States on the way back, in which a server answers no dynamic client."""
 
 
-_MAY_BE_PROMISED = frozenset({Evidence.EXPIRED, Evidence.NO_HOLDER})
+MAY_BE_PROMISED = frozenset({Evidence.EXPIRED, Evidence.NO_HOLDER})
 """Evidence that says nothing of a partner that still answers on a promise."""
 
 
@@ -88,7 +88,7 @@ def obey(now: Position) -> Obedience:  # noqa: PLR0911  # one rule, one line
         return _answer(Answer.REFUSED, "InContact" if now.state is FailoverState.NORMAL else str(now.state))
     if now.interruption != order.interruption:
         return _answer(Answer.REFUSED, "AnotherInterruption")
-    if now.promising and order.evidence in _MAY_BE_PROMISED:
+    if now.promising and order.evidence in MAY_BE_PROMISED:
         return _answer(Answer.REFUSED, "PromiseRuns")
     return Obedience(action=Action.EXECUTE)
 

@@ -19,7 +19,7 @@ from twinlease.api.servinglease import (
 )
 from twinlease.decide import dates
 from twinlease.decide.evidence import stopped
-from twinlease.decide.obey import RETURNING
+from twinlease.decide.obey import MAY_BE_PROMISED, RETURNING
 from twinlease.decide.pairview import View, entry, with_grant
 from twinlease.decide.partnerdown import Action, Judgement, Verdict, executed, mclt_changed
 from twinlease.model import durations
@@ -217,6 +217,8 @@ def _takeover_refused(view: View, role: Role) -> Way | None:
 # --- one is the survivor ----------------------------------------------------------------------------------------------
 def _survivor_again(view: View, role: Role) -> Way:
     if _intact(view, role) or (not view.lease.established and _verdict(view, role) in _BLANK):
+        if (wait := _still_promised(view, role)) is not None:
+            return wait
         return _go(Start.SURVIVE, "SurviveAgain", f"The {role} is the survivor and starts again in partner-down")
     other = role.other
     if view.asks(other) and _intact(view, other):
@@ -226,6 +228,20 @@ def _survivor_again(view: View, role: Role) -> Way:
             "PartnerTakesOver", f"The {role}'s lease database is lost: the {other}, on its way back, takes over"
         )
     return _nothing_left(view, role)
+
+
+def _still_promised(view: View, role: Role) -> Way | None:
+    """A survivor that never entered partner-down may have promised its partner something since it was chosen.
+
+    It would have refused the order for that. One whose database says partner-down had nothing to refuse, and has
+    promised nothing since.
+    """
+    order = view.lease.order
+    known = order is not UNSET and order.evidence not in MAY_BE_PROMISED
+    if known or view.recorded(role) is FailoverState.PARTNER_DOWN or view.grant(role.other).holder:
+        return None
+    proof = stopped(view, role.other)
+    return None if proof else _wait("NoSafeServer", f"The {role} could survive. {proof.message}", retry=proof.retry)
 
 
 def _behind_survivor(view: View, role: Role) -> Way:

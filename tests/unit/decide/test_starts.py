@@ -191,6 +191,22 @@ def test_what_was_served_on_promises_while_the_api_was_away_counts_from_the_proo
         assert over.lease is not None
 
 
+def test_a_survivor_that_never_obeyed_waits_for_what_it_promised_since() -> None:
+    """Ordered by a report of before its last promise, which it would have refused; it died over the order."""
+    view = asking(alone(quiet(), answer=None), PRIMARY, state=CI)
+    view = report(view, PRIMARY, promising=True, promise_seconds=600)
+    judged = starts.judge(view, PRIMARY)
+    assert judged is not None
+    assert (judged.lease, judged.verdict.reason, judged.verdict.retry) == (None, "NoSafeServer", 595.0)
+    gave_back = own(view, SECONDARY, released=view.grant(SECONDARY).epoch)
+    entered = own(view, PRIMARY, database=Database(verdict=DatabaseVerdict.INTACT, state="PartnerDown"))
+    by_hand = lease(view, order=Order(epoch=3, interruption=1, evidence=Evidence.CONFIRMED))
+    for other in (gave_back, entered, by_hand, report(view, PRIMARY, promising=False)):
+        again = starts.judge(other, PRIMARY)
+        assert again is not None
+        assert again.verdict.reason == "SurviveAgain"
+
+
 def test_a_survivor_without_its_database_leaves_it_to_an_intact_partner_after_the_mclt() -> None:
     view = asking(asking(alone(quiet()), PRIMARY, verdict=LOST, state="Unknown"), SECONDARY, state=CI)
     waiting = starts.judge(sight(view, PRIMARY, gone=1000.0), SECONDARY)
