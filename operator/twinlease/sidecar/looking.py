@@ -96,13 +96,13 @@ class Looker:
         self._give_up()
         ready = startable(board.now)
         since = board.now.ready_since
+        self._neighbour.tell()  # before the promises are looked at: none is made then that was not seen
         board.observe(
             ready_since=None if not ready else board.now.boot if since is None else since,
             promiser=self._parts.promises.promiser,
             heard=self._parts.peer.heard,
             held=self._parts.keeper.held,
         )
-        self._neighbour.tell()
 
     # --- the API ------------------------------------------------------------------------------------------------------
     def _look_at_clock(self) -> None:

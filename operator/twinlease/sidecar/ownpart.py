@@ -16,6 +16,7 @@ from twinlease.api.servinglease import (
     Lineage,
     Own,
     Report,
+    Start,
 )
 from twinlease.engines.protocol import Watermark
 from twinlease.kube.protocol import Json
@@ -216,11 +217,25 @@ def _in_force(now: Observed) -> InForce:
     if grant is None or now.standing not in {Standing.OFFERED, Standing.HELD}:
         return InForce()
     if now.standing is Standing.OFFERED:
-        may = database.to_go_by(now.verdict, now.found.record) and not (now.stopping or now.gone)
+        may = database.to_go_by(now.verdict, now.found.record) and not (
+            now.stopping or now.gone or _promised_since(now)
+        )
         return going_by(grant, kernel_fence=False) if may else InForce()
     if now.tenure.given_up or now.gone:
         return InForce()
     return going_by(grant, kernel_fence=_fenced(now))
+
+
+def _promised_since(now: Observed) -> bool:
+    """Tell whether a server that is to survive has promised its partner something that the grant does not know of.
+
+    The own part that was judged is the one that asks; what was written since asks no more. As soon as the grant is
+    seen nothing more is promised, so that this ends.
+    """
+    own = now.confirmed
+    if now.grant is None or now.grant.start is not Start.SURVIVE or not now.promiser.running(now.boot):
+        return False
+    return own is None or own.asks is UNSET or not own.report.promising
 
 
 def _fenced(now: Observed) -> bool:

@@ -70,8 +70,9 @@ class Promises:
 
     @property
     def promiser(self) -> Promiser:
-        """What is promised; while it is not known, everything."""
-        return self._promiser or Promiser(until=float("inf"), long=True)
+        """What is promised, but for what is just being allowed; while it is not known, everything."""
+        with self._lock:
+            return self._promiser or Promiser(until=float("inf"), long=True)
 
     def begin(self, *, ever: bool, short: int, long: int) -> None:
         """Take up what may have been promised before this process began.
@@ -103,16 +104,18 @@ class Promises:
         with self._lock:
             self._suspended = False
 
-    def make(self, seconds: int, *, long: bool, renounced: bool) -> bool:
+    def make(self, seconds: int, *, long: bool, renounced: bool, allowed: Callable[[], bool]) -> bool:
         """Make a promise; tell whether it may be told.
 
         Args:
             seconds: For how long from now.
             long: It is one for the time without the API.
             renounced: The partner gave up all earlier ones.
+            allowed: Whether it still is, asked when nobody can look at what is promised before it is: who forbids it
+                and then looks, sees it or has prevented it.
         """
         with self._lock:
-            if self._suspended or self._promiser is None:
+            if self._suspended or self._promiser is None or not allowed():
                 return False
             try:
                 self._note(seconds, long=long)
@@ -255,7 +258,12 @@ class Peer(threading.Thread):
 
     def _promise(self, pledge: Pledge, terms: Terms) -> bytes:
         request = pledge.request
-        made = self._promises.make(pledge.seconds, long=request.long, renounced=request.renounce)
+        made = self._promises.make(
+            pledge.seconds,
+            long=request.long,
+            renounced=request.renounce,
+            allowed=lambda: not self.terms.refuses,  # as they are by now
+        )
         wall = self._clocks.wall()
         if not made:
             return self._talk.reply(request, terms, wall, refused="NotRemembered")

@@ -176,14 +176,16 @@ def promises(disk: Disk, now: list[float], **record: Any) -> Promises:  # noqa: 
 def test_a_long_promise_is_on_the_disk_before_it_is_made() -> None:
     disk, now = Disk(), [100.0]
     made = promises(disk, now)
-    assert not made.make(240, long=False, renounced=False)  # what was promised before is not known
+    assert not made.make(
+        240, long=False, renounced=False, allowed=lambda: True
+    )  # what was promised before is not known
     made.begin(ever=False, short=0, long=0)
-    assert made.make(1800, long=True, renounced=False)
+    assert made.make(1800, long=True, renounced=False, allowed=lambda: True)
     assert (disk.kept[-1]["longPromise"], disk.kept[-1]["longSeconds"]) == (True, 1800)
     assert made.promiser.until == 100.0 + 1800 + 19
-    assert made.make(240, long=False, renounced=False)
+    assert made.make(240, long=False, renounced=False, allowed=lambda: True)
     assert made.promiser.until == 100.0 + 1800 + 19
-    assert made.make(240, long=False, renounced=True)
+    assert made.make(240, long=False, renounced=True, allowed=lambda: True)
     assert made.promiser.until == 100.0 + 240 + 3.4
     assert disk.kept[-1]["longPromise"] is False
 
@@ -193,7 +195,7 @@ def test_a_promise_that_cannot_be_remembered_is_not_made() -> None:
     made = promises(disk, now)
     made.begin(ever=False, short=0, long=0)
     disk.full = True
-    assert not made.make(1800, long=True, renounced=False)
+    assert not made.make(1800, long=True, renounced=False, allowed=lambda: True)
     assert not made.promiser.running(100.0)
 
 
@@ -201,9 +203,16 @@ def test_while_an_order_is_judged_nothing_is_promised() -> None:
     made = promises(Disk(), [100.0])
     made.begin(ever=False, short=0, long=0)
     made.suspend()
-    assert not made.make(240, long=False, renounced=False)
+    assert not made.make(240, long=False, renounced=False, allowed=lambda: True)
     made.resume()
-    assert made.make(240, long=False, renounced=False)
+    assert made.make(240, long=False, renounced=False, allowed=lambda: True)
+
+
+def test_what_was_allowed_a_moment_ago_is_not_promised() -> None:
+    made = promises(Disk(), [100.0])
+    made.begin(ever=False, short=0, long=0)
+    assert not made.make(240, long=False, renounced=False, allowed=lambda: False)
+    assert not made.promiser.running(100.0)
 
 
 @pytest.mark.parametrize(

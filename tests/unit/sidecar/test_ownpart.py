@@ -26,7 +26,7 @@ from tests.unit.sidecar.snapshots import (
     recorded,
     server,
 )
-from twinlease.api.servinglease import Answer, Answered, DatabaseVerdict, InForce, Own
+from twinlease.api.servinglease import Answer, Answered, Asks, DatabaseVerdict, InForce, Own, Report, Start
 from twinlease.decide.permit import Promiser
 from twinlease.model.states import FailoverState as S
 from twinlease.model.states import Role
@@ -90,6 +90,21 @@ def test_a_grant_is_taken_up_without_a_proven_fence() -> None:
     own = made(replace(DOWN, lease=lease(offered, OWN), tenure=replace(BEGUN, given_up=True))).own
     assert own.in_force == replace(IN_FORCE, epoch=7, duration="1h", kernel_fence=False)
     assert own.asks is UNSET
+
+
+def test_a_survivor_that_promised_something_unknown_to_who_chose_it_waits_for_its_end() -> None:
+    asks = Asks(incarnation=ME, stopped=True, ready=True)
+    offered = replace(GRANT, epoch=7, start=Start.SURVIVE)
+    promised = replace(DOWN, tenure=replace(BEGUN, given_up=True), promiser=Promiser(until=BOOT + 100))
+    judged = replace(OWN, asks=asks, in_force=InForce())
+    assert made(replace(promised, lease=lease(offered, judged))).own.in_force == InForce()
+    known = replace(judged, report=Report(promising=True))
+    assert made(replace(promised, lease=lease(offered, known))).own.in_force.epoch == 7
+    waiting = lease(offered, replace(known, asks=UNSET))
+    assert made(replace(promised, lease=waiting)).own.in_force == InForce(), "what it wrote since was not judged"
+    assert made(replace(promised, lease=waiting, boot=BOOT + 100)).own.in_force.epoch == 7
+    resumes = replace(offered, start=Start.RESUME)
+    assert made(replace(promised, lease=lease(resumes, judged))).own.in_force.epoch == 7
 
 
 def test_nothing_is_taken_up_by_a_sidecar_that_ends() -> None:
