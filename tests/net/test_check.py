@@ -35,7 +35,7 @@ def test_every_golden_configuration_is_accepted(case: str, role: Role, engine: I
 def test_a_rejection_names_the_line_and_nothing_else(engine: IscEngine, tmp_path: Path) -> None:
     config = tmp_path / "dhcpd.conf"
     lines = engine.render(CASES["reference"], Role.PRIMARY).splitlines()
-    wrong = lines.index("  max-unacked-updates 10;")
+    wrong = lines.index("  max-unacked-updates 3;")
     lines[wrong] = "  max-unacked-updates;"
     config.write_text("\n".join(lines))
     verdict = engine.check(config)
