@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from twinlease.api.pair import PartnerDownMode
 from twinlease.api.servinglease import (
     DatabaseVerdict,
+    Evidence,
     Phase,
     ServingLeaseSpec,
     Start,
@@ -247,7 +248,7 @@ def _still_promised(view: View, role: Role) -> Way | None:
 def _behind_survivor(view: View, role: Role) -> Way:
     survivor = role.other
     down, asking = _down_since(view, survivor, view.grant(role).epoch), view.asks(survivor)
-    if not down and not asking and not stopped(view, survivor):
+    if not down and not asking and not _given_up(view, survivor):
         return _wait("OrderPending", f"The {survivor} has not said yet that it is in partner-down")
     if not down and asking and _intact(view, survivor):
         return _wait("PartnerFirst", f"The {role} waits: the {survivor} starts first, in partner-down")
@@ -265,6 +266,17 @@ def _behind_survivor(view: View, role: Role) -> Way:
     return _go(
         Start.RECOVER, "Recover", f"The {role} returns: it takes over the leases of the {survivor} and then serves"
     )
+
+
+def _given_up(view: View, survivor: Role) -> bool:
+    """Tell whether a survivor will not go into partner-down any more.
+
+    One that was just granted its start has time to begin: else the two would take turns without end.
+    """
+    proof = stopped(view, survivor)
+    if proof.evidence is Evidence.NEVER_CONFIRMED:
+        return view.sights[survivor].silent > view.policy.after
+    return bool(proof)
 
 
 def _down_since(view: View, survivor: Role, epoch: int) -> bool:
