@@ -141,7 +141,7 @@ class Failover(Model, frozen=True, kw_only=True):
     max_unacked_updates: Annotated[
         int,
         Meta(ge=1, le=1000),
-        described("Binding updates on their way to the partner unacknowledged. Above 3 counts as 3: dhcpd delays acks."),
+        described("Unacknowledged binding updates on their way. Above 3 counts as 3, or dhcpd acknowledges late."),
     ] = 10
     load_balance_max_seconds: Annotated[
         int,
