@@ -112,6 +112,8 @@ class Decisions:
                 own = replace(own, report=replace(own.report, promising=False))
             if self.without("answer before re-grant") and lease.order is not UNSET:
                 own = replace(own, answer=Answered(epoch=lease.order.epoch, result=Answer.EXECUTED))
+                if lease.survivor == role:  # one that reports another state has not answered either
+                    own = replace(own, report=replace(own.report, state=str(FailoverState.PARTNER_DOWN)))
             if self.without("proof of stop") and own.asks is not UNSET:
                 own = replace(own, asks=replace(own.asks, stopped=True))
             lease = with_own(lease, role, own)

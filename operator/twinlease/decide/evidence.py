@@ -56,12 +56,17 @@ def stopped(view: View, role: Role) -> Proof:  # noqa: PLR0911  # one kind of ev
 
 
 def _revoked(view: View, role: Role) -> Proof:
-    """Judge a server without a grant: after an order that was refused it may still answer on its partner's promise."""
+    """Judge a server without a grant: after an order that was refused it may still answer as long as it ever could."""
     own, other = view.own(role), view.own(role.other)
     if own.asks is not UNSET and own.asks.stopped:
         return Proof(evidence=Evidence.PROVEN_STOPPED, message=f"The {role} has no grant, and asks for one")
     if own.released and own.released == view.grant(role).epoch:
         return Proof(evidence=Evidence.RELEASED, message=f"The {role} was stopped and gave its last grant back")
+    fenced = own.in_force.isolation is Isolation.FENCE
+    left = view.expiry(role) - view.sights[role].silent
+    if view.grant(role).epoch and own.in_force.epoch == view.grant(role).epoch and fenced and left > 0:
+        # Whoever vouched for its end was wrong if the order was refused, and it may not have heard of anything.
+        return Proof(message=f"The {role} may answer for {_span(left)} more on its last renewal", retry=left)
     if view.grant(role).epoch and other.report.promising:
         return _promised(view, role)
     return Proof(evidence=Evidence.NO_HOLDER, message=f"The {role} has no grant to serve")

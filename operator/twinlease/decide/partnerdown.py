@@ -41,6 +41,9 @@ from twinlease.model import durations
 from twinlease.model.decision import Decision
 from twinlease.model.states import FailoverState, Role
 
+_ENTERING = frozenset({FailoverState.PARTNER_DOWN, FailoverState.STARTUP})
+"""States in which a refusal is not the last word: what was begun before a crash may have come to its end."""
+
 
 class Action(StrEnum):
     """What a decision does to the serving lease."""
@@ -80,14 +83,14 @@ def outstanding(view: View) -> Judgement | None:
     if order is UNSET or not survivor:
         return None
     role = Role(survivor)
-    own, answer = view.own(role), view.own(role).answer
+    answer = view.own(role).answer
     if answer.epoch < order.epoch:
         if view.asks(role) or stopped(view, role):
             return None  # it died over it: how to go on follows from what it asks for, or from who is left
         return _verdict(
             Action.NOTHING, "Ordered", f"The {role} was ordered into partner-down (epoch {order.epoch})", role
         )
-    if answer.result is Answer.REFUSED and own.report.state != FailoverState.PARTNER_DOWN:
+    if answer.result is Answer.REFUSED and view.state(role) not in _ENTERING:
         message = f"The {role} refused to enter partner-down ({answer.reason}): the {role.other} may serve again"
         return _verdict(Action.WITHDRAW, "Withdrawn", message, role, lease=_withdrawn(view, role))
     return None
@@ -189,14 +192,33 @@ def _cut_off(view: View, role: Role) -> bool:
 
     The latter may take over once its MCLT has passed since the survivor was proven stopped: whatever the survivor
     promised and did not pass on has ended by then. A survivor whose partner stopped on its way back is ordered anew:
-    the two may have been normal meanwhile.
+    the two may have been normal meanwhile. So is one that refused and is in partner-down all the same, and one that
+    somebody else put there, for what its partner knows to come to it first.
     """
     if view.state(role) in INTERRUPTED:
         return True
-    if view.lease.phase is Phase.RETURNING and view.lease.survivor == role and view.asks(role.other):
-        return view.state(role) is FailoverState.PARTNER_DOWN
+    if view.state(role) is FailoverState.PARTNER_DOWN and view.asks(role.other):
+        refused = view.lease.order is not UNSET and not executed(view, role)
+        again = view.lease.phase is Phase.RETURNING or (view.lease.phase is Phase.ALONE and refused)
+        return (view.lease.survivor == role and again) or _put_there(view, role)
     left = _left_to_return(view, role)
     return left is not None and left < 0
+
+
+def _put_there(view: View, role: Role) -> bool:
+    """Tell whether a server is in partner-down without an order, beside one that asks and knows nothing that it lacks.
+
+    Such a one would resume beside it and share out what this one takes for its own.
+    """
+    other = role.other
+    intact = view.own(other).database.verdict is DatabaseVerdict.INTACT
+    unknown = intact and view.recorded(other) is not FailoverState.NORMAL
+    return in_partner_down(view, role) and view.lease.phase is Phase.BOTH and not unknown
+
+
+def in_partner_down(view: View, role: Role) -> bool:
+    """Tell whether a server that holds a grant was last heard of in partner-down."""
+    return view.confirmed(role) and view.state(role) is FailoverState.PARTNER_DOWN
 
 
 def _waived(view: View, role: Role) -> tuple[bool, str]:
@@ -206,7 +228,7 @@ def _waived(view: View, role: Role) -> tuple[bool, str]:
     if view.sights[other].maintenance and view.released(other):
         return True, f"the {other} was stopped for maintenance"
     may_resume = own.database.verdict is DatabaseVerdict.INTACT and view.recorded(other) is FailoverState.NORMAL
-    may_resume = may_resume and view.lease.phase is Phase.BOTH
+    may_resume = may_resume and view.lease.phase is Phase.BOTH and not in_partner_down(view, role)
     known = own.database.verdict is not DatabaseVerdict.UNKNOWN
     if view.lease.established and view.asks(other) and known and not may_resume and bool(stopped(view, other)):
         return True, f"the {other} asks to return and may not resume ({own.database.verdict}, {own.database.state})"

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from twinlease.api.servinglease import DatabaseVerdict, Phase, ServingLeaseSpec, Start, Watched
 from twinlease.decide import dates, partnerdown, starts
+from twinlease.decide.obey import INTERRUPTED
 from twinlease.decide.pairview import View, entry, with_grant
 from twinlease.decide.partnerdown import Action, Judgement, Verdict
 from twinlease.decide.permit import epsilon
@@ -52,12 +53,18 @@ def _writes(view: View) -> Iterator[Judgement]:
         granted = starts.judge(view, role)
         if granted is not None and granted.lease is not None:
             yield granted
-    if view.lease.phase is Phase.ALONE and view.lease.survivor:
+    if view.lease.phase is Phase.ALONE and not _settled(view):
         return
     for role in Role:
         ordered = partnerdown.judge(view, role)
         if ordered.lease is not None:
             yield ordered
+
+
+def _settled(view: View) -> bool:
+    """Tell whether the survivor has answered its order, if it was given one."""
+    order, survivor = view.lease.order, view.lease.survivor
+    return order is UNSET or (bool(survivor) and view.own(Role(survivor)).answer.epoch >= order.epoch)
 
 
 def _verdict(view: View) -> Verdict:
@@ -88,6 +95,8 @@ def _alone(view: View, asking: list[Verdict]) -> Verdict:
             f"The {other} is back in {view.state(other)} and takes over the leases of the {survivor}, which serves"
         )
         return asking[0] if asking else _said("Returning", message, survivor)
+    if view.state(Role(survivor)) in INTERRUPTED:  # it met its partner, before that died
+        return partnerdown.judge(view, Role(survivor)).verdict
     message = f"The {survivor} serves alone, in {view.state(Role(survivor))}; the {Role(survivor).other} is revoked"
     return _said("Executed", message, survivor)
 

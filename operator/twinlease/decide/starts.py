@@ -20,9 +20,9 @@ from twinlease.api.servinglease import (
 )
 from twinlease.decide import dates
 from twinlease.decide.evidence import stopped
-from twinlease.decide.obey import MAY_BE_PROMISED, RETURNING
+from twinlease.decide.obey import INTERRUPTED, MAY_BE_PROMISED, RETURNING
 from twinlease.decide.pairview import View, entry, with_grant
-from twinlease.decide.partnerdown import Action, Judgement, Verdict, executed, mclt_changed
+from twinlease.decide.partnerdown import Action, Judgement, Verdict, executed, in_partner_down, mclt_changed
 from twinlease.model import durations
 from twinlease.model.states import FailoverState, Role
 
@@ -130,6 +130,8 @@ def _together(view: View, role: Role) -> Way:  # noqa: PLR0911  # one case after
     other = role.other
     if not _intact(view, role):
         return _damaged(view, role)
+    if in_partner_down(view, other) and not view.asks(other):
+        return _wait("PartnerTakesOver", f"The {role} waits: the {other} is in partner-down, and must be ordered first")
     if view.recorded(role) is FailoverState.NORMAL:
         if view.asks(other) and _has_news(view, other):
             if not _ready(view, other):
@@ -286,6 +288,8 @@ def _down_since(view: View, survivor: Role, epoch: int) -> bool:
     own in communications-interrupted while its latest word is still of partner-down.
     """
     order, grant = view.lease.order, view.grant(survivor)
+    if view.confirmed(survivor) and view.state(survivor) in {*INTERRUPTED, FailoverState.NORMAL}:
+        return False  # its partner was there meanwhile, grant or not
     if order is not UNSET:
         return order.epoch > epoch and executed(view, survivor)
     return grant.epoch > epoch and view.confirmed(survivor) and view.state(survivor) is FailoverState.PARTNER_DOWN

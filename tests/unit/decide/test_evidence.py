@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.unit.decide.views import PRIMARY, SECONDARY, asking, cut_off, grant, own, quiet, report, sight, silent
+from twinlease.api.pair import Isolation
 from twinlease.api.servinglease import Evidence, Watched
 from twinlease.decide.evidence import stopped
 from twinlease.decide.pairview import View
@@ -66,7 +67,7 @@ def test_proof_of_stop_replaces_promises(change: Callable[[View], View]) -> None
 
 
 def test_a_server_whose_grant_was_taken_back_may_still_answer_on_a_promise() -> None:
-    revoked = grant(quiet(), SECONDARY, holder="")
+    revoked = grant(silent(quiet(), SECONDARY), SECONDARY, holder="")
     assert stopped(revoked, SECONDARY).evidence is Evidence.NO_HOLDER
     assert not stopped(report(revoked, PRIMARY, promising=True, promise_seconds=60), SECONDARY)
     never = grant(report(revoked, PRIMARY, promising=True), SECONDARY, epoch=0)
@@ -80,6 +81,18 @@ def test_a_server_that_was_moved_to_another_node_does_not_speak_for_its_former_s
     assert stopped(sight(moved, SECONDARY, confirmed=True), SECONDARY).evidence is Evidence.CONFIRMED
     watched = grant(moved, PRIMARY, watched=Watched(interruption=1))
     assert stopped(sight(watched, SECONDARY, tainted=True), SECONDARY).evidence is Evidence.OUT_OF_SERVICE
+
+
+def test_a_server_whose_grant_was_taken_back_by_mistake_may_still_answer_on_its_last_renewal() -> None:
+    """A human vouched for its end, the order was refused as the two were in contact: it has heard of nothing."""
+    revoked = grant(silent(quiet(), SECONDARY, 300.0), SECONDARY, holder="")
+    alone = own(revoked, SECONDARY, in_force=replace(quiet().own(SECONDARY).in_force, duration="1h"))
+    proof = stopped(alone, SECONDARY)
+    assert not proof
+    assert proof.retry == pytest.approx(3600 + 37 - 300)
+    assert stopped(own(alone, SECONDARY, released=2), SECONDARY).evidence is Evidence.RELEASED
+    endless = replace(alone.own(SECONDARY).in_force, isolation=Isolation.SERVE)
+    assert stopped(own(alone, SECONDARY, in_force=endless), SECONDARY), "there only a human can know, and did"
 
 
 def test_the_answer_tells_itself_as_a_truth_value() -> None:

@@ -193,7 +193,8 @@ def may_serve(view: View, role: Role) -> bool:
     asks = mine.asks
     if asks is not UNSET and asks.stopped and asks.incarnation != given_.holder and mine.node == given_.node:
         return False
-    if (seen.confirmed or seen.tainted) and seen.age > 81.0:
+    elsewhere = mine.incarnation != given_.holder and mine.node != given_.node
+    if (seen.confirmed or seen.tainted) and (seen.age > 81.0 or elsewhere):
         return False
     if mine.incarnation == given_.holder and mine.in_force.epoch != given_.epoch:
         return False
@@ -336,3 +337,43 @@ def test_a_rollback_of_the_api_is_waited_out_however_much_the_servers_write() ->
     assert over is not None
     assert (over.epoch, over.phase, over.established) == (10, Phase.BOTH, True)
     assert over.servers.primary.grant.holder == over.servers.secondary.grant.holder == ""
+
+
+@pytest.mark.parametrize("state", ["CommunicationsInterrupted", "ResolutionInterrupted"])
+def test_a_survivor_that_met_its_partner_is_ordered_anew(state: str) -> None:
+    """The partner thawed for an instant, and died: what is left is a survivor that may be silent for ever."""
+    order = Order(epoch=3, interruption=1, evidence=Evidence.EXPIRED)
+    view = lease(silent(quiet(), SECONDARY), phase=Phase.ALONE, survivor="primary", order=order, epoch=3)
+    view = grant(cut_off(view, PRIMARY), SECONDARY, holder="")
+    view = report(view, PRIMARY, state=state, interruption=2)
+    assert serving.judge(view).verdict.action is Action.NOTHING, "the order that stands is not answered yet"
+    met = own(view, PRIMARY, answer=Answered(epoch=3, result=Answer.EXECUTED))
+    judged = serving.judge(met)
+    assert judged.lease is not None
+    assert (judged.verdict.reason, judged.lease.order, judged.lease.survivor) == (
+        "Ordered",
+        Order(epoch=4, interruption=2, evidence=Evidence.NO_HOLDER),
+        "primary",
+    )
+    soon = serving.judge(report(met, PRIMARY, interrupted_millis=1000))
+    assert (soon.verdict.action, soon.verdict.reason) == (Action.NOTHING, "NotYet")
+
+
+def test_nobody_resumes_beside_a_server_that_somebody_put_into_partner_down() -> None:
+    view = asking(report(quiet(), PRIMARY, state="PartnerDown", interruption=1), SECONDARY)
+    judged = serving.judge(view)
+    assert judged.lease is not None
+    assert (judged.verdict.reason, judged.lease.phase, judged.lease.survivor) == ("Ordered", Phase.ALONE, "primary")
+    apart = serving.judge(own(view, SECONDARY, database=Database(verdict=DatabaseVerdict.INTACT, state="Startup")))
+    assert (apart.verdict.action, apart.verdict.reason) == (Action.NOTHING, "PartnerTakesOver"), "it may know more"
+
+
+def test_a_refusal_is_not_the_last_word_of_a_server_on_its_way_into_partner_down() -> None:
+    order = Order(epoch=3, interruption=1, evidence=Evidence.EXPIRED)
+    view = lease(silent(quiet(), SECONDARY), phase=Phase.ALONE, survivor="primary", order=order, epoch=3)
+    view = own(grant(view, SECONDARY, holder=""), PRIMARY, answer=Answered(epoch=3, result=Answer.REFUSED))
+    starting = serving.judge(report(view, PRIMARY, state="Startup"))
+    assert starting.verdict.action is not Action.WITHDRAW
+    there = sight(asking(report(view, PRIMARY, state="PartnerDown"), SECONDARY), SECONDARY, age=1.0)
+    assert serving.judge(there).verdict.reason == "Ordered"
+    assert serving.judge(view).verdict.action is Action.WITHDRAW

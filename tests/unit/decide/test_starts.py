@@ -126,7 +126,15 @@ def both(one: str, other: str, **more: object) -> View:
         (asking(alone(quiet(), answer=None), SECONDARY), SECONDARY, None, "OrderPending"),
         (asking(alone(quiet(), answer=Answer.REFUSED), SECONDARY), SECONDARY, None, "OrderPending"),
         (asking(alone(quiet()), PRIMARY, state="PartnerDown"), PRIMARY, "Survive", "SurviveAgain"),
-        (asking(alone(quiet(), answer=None), PRIMARY, state=CI), PRIMARY, "Survive", "SurviveAgain"),
+        (
+            asking(alone(silent(quiet(), SECONDARY), answer=None), PRIMARY, state=CI),
+            PRIMARY,
+            "Survive",
+            "SurviveAgain",
+        ),
+        # the other is in partner-down without an order, or has left it since
+        (asking(report(quiet(), PRIMARY, state="PartnerDown"), SECONDARY), SECONDARY, None, "PartnerTakesOver"),
+        (asking(report(alone(quiet()), PRIMARY, state=CI), SECONDARY, state=CI), SECONDARY, None, "OrderPending"),
     ],
 )
 def test_how_a_server_starts(view: View, role: str, start: str | None, reason: str) -> None:
@@ -193,7 +201,7 @@ def test_what_was_served_on_promises_while_the_api_was_away_counts_from_the_proo
 
 def test_a_survivor_that_never_obeyed_waits_for_what_it_promised_since() -> None:
     """Ordered by a report of before its last promise, which it would have refused; it died over the order."""
-    view = asking(alone(quiet(), answer=None), PRIMARY, state=CI)
+    view = asking(alone(silent(quiet(), SECONDARY), answer=None), PRIMARY, state=CI)
     view = report(view, PRIMARY, promising=True, promise_seconds=600)
     judged = starts.judge(view, PRIMARY)
     assert judged is not None
