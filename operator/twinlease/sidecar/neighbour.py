@@ -4,6 +4,7 @@ from ipaddress import IPv4Address
 
 from msgspec import UNSET
 
+from twinlease.api.servinglease import Entry
 from twinlease.decide.pairview import entry
 from twinlease.model import durations
 from twinlease.netlink.choose import Network
@@ -15,6 +16,18 @@ from twinlease.sidecar.tenure import Standing
 
 _NOBODY = -1
 """Epoch of the grant of a partner that is known to hold none."""
+
+
+def longest_promises(partner: Entry) -> tuple[int, int]:
+    """Return for how many seconds a partner may have been promised something, in good times and without the API.
+
+    It asks for what it confirmed last, and may not have heard of what its grant says by now.
+    """
+    grant, confirmed = partner.grant, partner.own.in_force
+    return (
+        max(durations.seconds(grant.promise), durations.seconds(confirmed.promise)),
+        max(durations.seconds(grant.max_promise), durations.seconds(confirmed.max_promise)),
+    )
 
 
 class Neighbour:
@@ -42,12 +55,9 @@ class Neighbour:
             return
         if parts.durable.found:
             parts.promises.begin(ever=True, short=0, long=0)
-        elif now.confirmed is not None and now.grant is not None:
-            parts.promises.begin(
-                ever=bool(now.confirmed.incarnation),
-                short=durations.seconds(now.grant.promise),
-                long=durations.seconds(now.grant.max_promise),
-            )
+        elif now.confirmed is not None and now.lease is not None and now.role is not None:
+            short, long = longest_promises(entry(now.lease.spec, now.role.other))
+            parts.promises.begin(ever=bool(now.confirmed.incarnation), short=short, long=long)
 
     def _place(self) -> Place | None:
         now = self._board.now

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tests.unit.sidecar.snapshots import LINEAGE, RECORD, TENURE, guard, recorded
-from twinlease.api.servinglease import Answer, Answered, Lineage, Start
+from twinlease.api.servinglease import Answer, Answered, Entry, Grant, InForce, Lineage, Own, Start
 from twinlease.api.servinglease import DatabaseVerdict as V
 from twinlease.engines.protocol import Watermark
 from twinlease.ipc.client import GuardStatus, GuardUnreachable
@@ -17,6 +17,7 @@ from twinlease.model.states import FailoverState as S
 from twinlease.sidecar import database
 from twinlease.sidecar.clock import Clocks
 from twinlease.sidecar.database import Found
+from twinlease.sidecar.neighbour import longest_promises
 from twinlease.sidecar.peer import Promises
 from twinlease.sidecar.record import Durable, NotRememberedError, Record, parse
 from twinlease.sidecar.tenure import Standing
@@ -206,6 +207,14 @@ def test_while_an_order_is_judged_nothing_is_promised() -> None:
     assert not made.make(240, long=False, renounced=False, allowed=lambda: True)
     made.resume()
     assert made.make(240, long=False, renounced=False, allowed=lambda: True)
+
+
+def test_a_lost_disk_may_have_promised_whatever_the_partner_went_by() -> None:
+    """The partner is cut off from the API: it asks for what it confirmed, not for what its grant says since."""
+    lowered = Grant(promise="1m", max_promise="5m")
+    before = InForce(epoch=3, promise="4m", max_promise="30m")
+    assert longest_promises(Entry(grant=lowered, own=Own(in_force=before))) == (240, 1800)
+    assert longest_promises(Entry(grant=Grant())) == (240, 1800)
 
 
 def test_what_was_allowed_a_moment_ago_is_not_promised() -> None:
