@@ -2,20 +2,22 @@
 
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
 
 import pytest
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from tests.lab.waiting import until
 from tests.net.client import Clients, hardware_addresses
 from tests.net.granting import QUICK
 from tests.net.guarded import alive
 from tests.net.jig import Jig
-from tests.net.managed import ManagedPair, Member, managed
-from tests.net.services import service
+from tests.net.managed import PEER_PORT, ManagedPair, Member, managed
+from tests.net.services import PRIMARY, service
 from twinlease.decide.permit import MARGIN, period
 from twinlease.model.states import Role
 from twinlease.sidecar.observed import HUNG_SECONDS
@@ -229,3 +231,38 @@ def test_maintenance_stops_and_gives_back(normal: ManagedPair) -> None:
     assert own.asks is UNSET
     assert own.database.state == "Normal"
     until("it is told", lambda: member.condition("Running") == ("False", "Maintenance"), timeout=5)
+
+
+def test_what_a_former_sidecar_earned_for_longer_ends_with_what_the_next_one_confirms(normal: ManagedPair) -> None:
+    """A survivor's hour, and its partner is back: the new process dies too, right after it confirmed the minutes."""
+    member, operator = normal.primary, normal.operator
+    operator.paused = True
+
+    def retime(duration: str) -> None:
+        lease = operator.lease
+        grant = replace(lease.servers.primary.grant, duration=duration)
+        operator.write(
+            replace(lease, servers=replace(lease.servers, primary=replace(lease.servers.primary, grant=grant)))
+        )
+
+    def left() -> float:
+        deadline = member.guard.client.status().permit.deadline
+        assert deadline is not None
+        return deadline - time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    retime("25s")
+    until("the guard goes by the longer time", lambda: left() > 20, timeout=15)
+    member.sidecar.signal(signal.SIGKILL)
+    retime("5s")
+    pid = member.pid
+    with member.guard.namespace.entered():
+        taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with taken:
+        taken.bind((str(PRIMARY.ip), PEER_PORT))  # nothing can be renounced
+        member.sidecar.start()
+        until(
+            "the shorter one is confirmed", lambda: operator.own(A).in_force.duration == "5s", timeout=10, every=0.002
+        )
+        member.sidecar.signal(signal.SIGKILL)
+        began = time.monotonic()
+        assert dies(pid, 30) - began <= QUICK.duration
