@@ -110,6 +110,8 @@ class Looker:
         if moved:
             _log.warning("the wall clock stepped: the permit is renewed at once", extra=kv(seconds=round(moved, 3)))
             self._parts.keeper.stepped()
+            if moved > 0 and self._board.now.guard is not None:
+                self._board.observe(stepped=self._board.now.guard.started_at)
             self._parts.renewal.submit(ownpart.draft(self._board.now), now=True)
 
     def _look_at_object(self) -> None:

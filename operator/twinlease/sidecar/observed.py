@@ -147,6 +147,7 @@ class Observed(Struct, frozen=True, kw_only=True):
         promiser: What is promised to the partner.
         heard: The partner's sidecar.
         ready_since: Since when nothing but a grant was missing for a start; None: more is missing.
+        stepped: When the server was started during whose life the wall clock stepped forward; 0: none.
         stopping: The sidecar is asked to end.
         gone: The guard has ended and left word that the daemon is dead: the pod ends.
     """
@@ -181,6 +182,7 @@ class Observed(Struct, frozen=True, kw_only=True):
     promiser: Promiser = Promiser()
     heard: Heard = Heard()
     ready_since: float | None = None
+    stepped: float = 0.0
     stopping: bool = False
     gone: bool = False
 

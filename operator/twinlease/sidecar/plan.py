@@ -109,7 +109,7 @@ def _unknown(now: Observed) -> Step | None:
     return None
 
 
-def _may_not_run(now: Observed) -> Step | None:
+def _may_not_run(now: Observed) -> Step | None:  # noqa: PLR0911  # one reason after the other
     """Return the end of a server that may not answer; what is not known is no reason."""
     if not now.running or now.guard is None:
         return None
@@ -119,6 +119,9 @@ def _may_not_run(now: Observed) -> Step | None:
         return Step(Action.REVOKE, "Revoked", f"the grant is not this server's any more ({now.standing})")
     if now.tenure.given_up or now.guard.permit.lapsed or not now.unbroken:
         return Step(Action.REVOKE, "PermitEnded", "the permit to answer has ended")
+    if now.stepped and now.stepped == now.guard.started_at and now.state is FailoverState.PARTNER_DOWN:
+        # By its clock all that it keeps for the partner's clients ends sooner than by theirs. It starts anew from now.
+        return Step(Action.REVOKE, "ClockStepped", "the wall clock stepped forward while it keeps what others hold")
     claimed = now.in_force.kernel_fence and now.in_force.isolation is Isolation.FENCE
     if claimed and not now.guard.fence.kernel and now.guard.fence.reason != _NOT_TRIED:
         return Step(Action.STOP, "FenceUnproven", "it was confirmed that the kernel fences it, and that is not proven")

@@ -221,6 +221,8 @@ NOBODY = replace(GRANT, holder="", node="", epoch=6)
 AGAIN = replace(GRANT, epoch=7)
 LAPSED = replace(HELD, broken=True)
 OTHERS = replace(GRANT, holder="pod-2/ffff", epoch=6)
+STARTED = guard(NEW).started_at
+ALONE = in_states(S.PARTNER_DOWN, S.COMMUNICATIONS_INTERRUPTED)
 CUT = in_states(S.COMMUNICATIONS_INTERRUPTED, S.NORMAL)
 NO_FENCE = FENCED._replace(kernel=False, reason="NotPermitted")
 
@@ -238,6 +240,10 @@ NO_FENCE = FENCED._replace(kernel=False, reason="NotPermitted")
         (replace(UP, lease=lease(replace(GRANT, epoch=4), OWN)), Action.WAIT, "Running"),
         (replace(UP, tenure=Tenure()), Action.REVOKE, "Revoked"),
         (replace(UP, held=LAPSED), Action.REVOKE, "PermitEnded"),
+        # A survivor by whose clock its partner's clients' leases end too soon.
+        (replace(UP, failover=ALONE, stepped=STARTED), Action.REVOKE, "ClockStepped"),
+        (replace(UP, failover=ALONE, stepped=1.0), Action.WAIT, "Running"),
+        (replace(UP, stepped=STARTED), Action.WAIT, "Running"),
         (replace(UP, held=Held()), Action.REVOKE, "PermitEnded"),
         (replace(UP, guard=guard(NEW, permit=PermitStatus(3.0, lapsed=True))), Action.REVOKE, "PermitEnded"),
         (replace(UP, guard=guard(NEW, fence=NO_FENCE)), Action.STOP, "FenceUnproven"),
