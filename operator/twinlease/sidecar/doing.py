@@ -171,6 +171,7 @@ class Doer:
         guard = self._board.now.guard
         if guard is None or not guard.fence.kernel:
             return  # without the kernel's fence only its end keeps a server silent
+        self._parts.keeper.ends()
         self._parts.guard.close()
         control = self._parts.probe.control(self._looker.spoken(self._spec))
         until = time.monotonic() + _DRAIN_SECONDS

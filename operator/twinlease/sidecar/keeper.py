@@ -89,6 +89,11 @@ class Keeper:
             self._starting = True
             return self.deadline
 
+    def ends(self) -> None:
+        """Leave the running server alone until ``saw`` hears of its end: a closed permit that is extended kills it."""
+        with self._lock:
+            self._starting = True
+
     def saw(self, status: GuardStatus) -> None:
         """Take in what the guard says of the running server."""
         with self._lock:
@@ -203,7 +208,7 @@ class Keeper:
     def _tell(self, now: float) -> None:
         """Let the guard know of a gain that is worth it."""
         until = self._held.permit.deadline
-        if not self._process or self._held.broken or self._told is None:
+        if not self._process or self._starting or self._held.broken or self._told is None:
             return
         if until == FOR_EVER:
             self._send(None)

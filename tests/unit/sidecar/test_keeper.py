@@ -151,6 +151,18 @@ def test_a_gain_that_meets_no_server_does_not_end_a_start_that_is_under_way(scen
     assert scene.guard.deadline == pytest.approx(1200.1 + D - MARGIN)
 
 
+def test_a_server_that_is_about_to_end_is_left_alone(scene: Scene) -> None:
+    """Its permit is closed so that it answers nobody any more; the guard kills it if it is told to extend that."""
+    scene.keeper.ends()
+    scene.guard.lapsed = True
+    scene.now = 1040.0
+    scene.keeper.confirmed(1040.0, IN_FORCE)
+    assert not scene.keeper.held.broken
+    scene.guard.lapsed = scene.guard.running = False
+    scene.keeper.saw(scene.guard.status())
+    assert scene.keeper.starts() == 1040.0 + D - MARGIN
+
+
 def test_a_guard_that_goes_by_more_than_is_held_is_told(scene: Scene) -> None:
     scene.guard.deadline = 1000.0 + 1800
     scene.keeper.saw(scene.guard.status())
