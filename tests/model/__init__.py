@@ -13,7 +13,8 @@ decisions are the production code itself**: ``decide.serving.judge`` (with ``par
 ``pairing``     the two together: the failover link, the promise channel
 ``invariants``  what must never be
 ``world``       all of it: the successors of a state
-``explore``     breadth-first search, traces, and whether the pair comes back once the faults have ended
+``explore``     breadth-first search and traces
+``fair``        whether the pair comes back once the faults have ended
 ``catalogue``   what is explored, and which removal of a rule must be found out
 ==============  ========================================================================================================
 

@@ -4,19 +4,40 @@ Two processes share the work. Exit status 1: a rule breaks an invariant, or a re
 """
 
 import argparse
+import random
 import sys
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
-from tests.model.catalogue import BOUNDED, BRIEF, DEEP, FAR, NORMAL, REMOVALS, Removal
-from tests.model.explore import Limits, Result, search
+from tests.model.catalogue import BOUNDED, BRIEF, DEEP, FAR, NORMAL, REMOVALS, SAMPLE, Removal
+from tests.model.explore import Limits, Result, follow, search
+from tests.model.fair import WAITS, endings
 from tests.model.world import TICK, Scenario, World
+
+
+class Run(NamedTuple):
+    """A search, and how the pair ended from some of the states that were reached."""
+
+    result: Result
+    endings: Counter[str]
 
 
 def explore(scenario: Scenario, rules: tuple[str, ...], limits: Limits) -> Result:
     """Return what a scenario leads to without some rules."""
     world = World(scenario, frozenset(rules))
     return search(world.start(), world.successors, world.broken, limits)._replace(seen=None)
+
+
+def explore_and_settle(scenario: Scenario, limits: Limits, sample: int) -> Run:
+    """Explore a scenario; then let the faults end in a sample of its states."""
+    world = World(scenario)
+    found = search(world.start(), world.successors, world.broken, limits)
+    reached = list(found.seen or {})
+    chosen = random.Random(1).sample(reached, min(sample, len(reached)))  # noqa: S311  # a sample, the same each time
+    world.scenario = scenario._replace(prompt=(), quick=False, offline=(), slow=0)
+    return Run(found._replace(seen=None), endings(world, chosen))
 
 
 def readable(result: Result) -> list[str]:
@@ -30,6 +51,9 @@ def readable(result: Result) -> list[str]:
 
 def removal(each: Removal, *, deep: bool) -> Result:
     """Return what the absence of rules leads to."""
+    if each.path:
+        world = World(each.scenario, frozenset(each.rules))
+        return follow(world.start(), world.successors, world.broken, each.path)
     if deep:
         return explore(each.scenario, each.rules, DEEP._replace(seconds=240))
     return explore(each.scenario, each.rules, BRIEF if each.covered else FAR)
@@ -50,24 +74,32 @@ def main() -> int:
         return 0
     with ProcessPoolExecutor(2) as workers:
         limits = DEEP if options.deep else NORMAL
-        runs = [workers.submit(explore, scenario, (), limits) for scenario in BOUNDED]
+        runs = [workers.submit(explore_and_settle, scenario, limits, SAMPLE) for scenario in BOUNDED]
         removed = [workers.submit(removal, each, deep=options.deep) for each in REMOVALS]
         failed = 0
-        print(f"{'scenario':<74} {'states':>9} {'events':>6} {'s':>6}")
+        print(f"{'scenario':<74} {'states':>9} {'events':>6} {'s':>6} {'explored':<10} ends in")
         for scenario, run in zip(BOUNDED, runs, strict=True):
             failed += _scenario(scenario, run.result())
         print(f"\n{'without the rule':<74} {'states':>9} {'events':>6} {'s':>6}")
-        for each, run in zip(REMOVALS, removed, strict=True):
-            failed += _removal(each, run.result(), options.traces)
+        for each, without in zip(REMOVALS, removed, strict=True):
+            failed += _removal(each, without.result(), options.traces)
     return 1 if failed else 0
 
 
-def _scenario(scenario: Scenario, found: Result) -> int:
+def _scenario(scenario: Scenario, run: Run) -> int:
+    found = run.result
     end = "UNSAFE" if found.violation else "all of it" if found.exhausted else "bounded"
-    print(f"{scenario.name:<74} {found.states:>9,} {found.depth:>6} {found.seconds:>6.1f} {end}", flush=True)
+    print(
+        f"{scenario.name:<74} {found.states:>9,} {found.depth:>6} {found.seconds:>6.1f} {end:<10} {_counted(run)}",
+        flush=True,
+    )
     if found.violation:
         print(*readable(found), sep="\n")
-    return bool(found.violation)
+    return bool(found.violation or set(run.endings) - {"Normal", *WAITS})
+
+
+def _counted(run: Run) -> str:
+    return ", ".join(f"{count} {what}" for what, count in run.endings.most_common())
 
 
 def _removal(each: Removal, found: Result, traces: Path | None) -> int:

@@ -65,3 +65,20 @@ def way(seen: dict[State, State | None], to: State, successors: Successors) -> t
         labels.append(next(label for label, after in successors(before) if after == to))
         to = before
     return tuple(reversed(labels))
+
+
+def follow(start: State, successors: Successors, broken: Broken, path: tuple[str, ...]) -> Result:
+    """Go one way: each step is the first that may happen and begins as told. It ends where no such step is left."""
+    began, at, labels = time.monotonic(), start, []
+    violation = ""
+    for wanted in path:
+        move = next(((label, to) for label, to in successors(at) if label.startswith(wanted)), None)
+        if move is None:
+            break
+        labels.append(move[0])
+        at = move[1]
+        if violation := broken(*move) or "":
+            break
+    took = time.monotonic() - began
+    count = len(labels)
+    return Result(count, count, took, exhausted=False, violation=violation, trace=tuple(labels))

@@ -114,8 +114,8 @@ class Patches:
     def _without_daemon(self, role: Role, server: Server, lease: ServingLeaseSpec) -> Iterator[Step]:
         told, now = server.seen.grant, entry(lease, role).grant
         read_it = (told.holder, told.epoch) == (now.holder, now.epoch)
-        mine = told.holder == str(server.incarnation) and told.epoch > server.grant
-        if mine and server.ghost == 0 and read_it and entry(lease, role).own.released != told.epoch:
+        mine = told.holder == str(server.incarnation) and told.epoch > max(server.grant, server.over)
+        if mine and server.ghost == 0 and read_it:
             yield from self._taken_up(role, server, lease)
         elif read_it and not self.machine.may_restart(server):
             asking = given_up(server)
@@ -124,8 +124,7 @@ class Patches:
             asks = Asks(incarnation=str(server.incarnation), stopped=server.ghost == 0, ready=True)
             own = replace(own, asks=asks, released=told.epoch if holds else 0)
             written = with_own(lease, role, own)
-            if written != lease:
-                yield f"{role}: asks for a grant", self.read(role, asking, written), written, True
+            yield f"{role}: asks for a grant", _later(self.read(role, asking, written)), written, True
             if self.decide.without("operator-only grants") and not holds:
                 yield from self._helps_itself(role, server, lease)
 
@@ -135,7 +134,7 @@ class Patches:
         holder = self._told(server._replace(grant=grant.epoch, permit=server.permit.renewal(0.0, duration)))
         own = self.own(role, holder, lease, duration)
         start = server.seen.former.start if self.decide.without("start in the same object") else grant.start
-        begun = self.machine.begun(holder, start)
+        begun = _later(self.machine.begun(holder, start))
         yield f"{role}: confirms grant {grant.epoch} and starts: {start}", begun, with_own(lease, role, own), True
 
     def _helps_itself(self, role: Role, server: Server, lease: ServingLeaseSpec) -> Iterator[Step]:
@@ -147,9 +146,7 @@ class Patches:
     def _written(self, what: str, role: Role, server: Server, lease: ServingLeaseSpec, duration: int) -> Iterator[Step]:
         """Yield a write that succeeded; the reply shows the lease as it is."""
         after = with_own(lease, role, self.own(role, server, lease, duration))
-        if server.patch is not None and not server.patch.applied:
-            server = server._replace(patch=server.patch._replace(overtaken=True))
-        yield what, self.read(role, server, after), after, True
+        yield what, self.read(role, _later(server), after), after, True
 
     def _told(self, server: Server) -> Server:
         """Return the server after its guard was told the deadline."""
@@ -197,6 +194,13 @@ class Patches:
             interrupted_millis=server.age * 1000 if numbered else 0,
             promising=server.promiser.running(0.0),
         )
+
+
+def _later(server: Server) -> Server:
+    """Return the server after a write that its delayed one, if any, has not preceded."""
+    if server.patch is None or server.patch.applied:
+        return server
+    return server._replace(patch=server.patch._replace(overtaken=True))
 
 
 def seen(lease: ServingLeaseSpec, role: Role, server: Server, *, keep: bool = False) -> Seen:

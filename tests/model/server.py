@@ -38,7 +38,8 @@ def killed(server: Server) -> Server:
 
 def given_up(server: Server) -> Server:
     """Return the server without daemon and without a grant."""
-    return killed(server)._replace(grant=0, permit=Permit(), left=DEAD, age=0)
+    over = server.grant or server.over
+    return killed(server)._replace(grant=0, over=over, permit=Permit(), left=DEAD, age=0)
 
 
 def alone(server: Server, daemon: str) -> Server:

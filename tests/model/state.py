@@ -93,6 +93,8 @@ class Server(NamedTuple):
     """Ticks until the permit's deadline, as the guard has it; an answer may be ``K`` later."""
     grant: int = 0
     """Epoch of the grant that it goes by; 0: none."""
+    over: int = 0
+    """Epoch of the last grant that it gave up."""
     proven: bool = False
     """This start proved the kernel's fence."""
     ghost: int = 0

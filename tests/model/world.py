@@ -15,7 +15,7 @@ from tests.model.explore import State
 from tests.model.invariants import NEWS_LOST, broken
 from tests.model.pairing import Pairing, linkable
 from tests.model.patches import Patches, seen
-from tests.model.server import Alone, answers, killed
+from tests.model.server import SERVING, Alone, answers, killed
 from tests.model.state import NEVER_SEEN, Net, Operator, Server, Sight
 from twinlease.api.servinglease import Bound, Grant, ServingLeaseSpec, Start
 from twinlease.decide.evidence import stopped
@@ -28,6 +28,7 @@ T = TypeVar("T", bound=Hashable)
 LEASE, ONE, TWO, OPERATOR, NET = range(5)
 Move = tuple[str, State]
 TICK = "- tick"
+_STARTED = (" and starts: ", "is started again", "enters partner-down")
 _NO_DRIFT = ((0, 0),)
 _DRIFTS = ((0, 0), (0, 1), (1, 0), (1, 1))
 PLACE = {Role.PRIMARY: ONE, Role.SECONDARY: TWO}
@@ -87,7 +88,19 @@ class World:
         self.nets: Table[Net] = Table()
         for name in ("_decides", "_patched", "_alone", "_together", "_faults", "_returns", "_human", "_heard_of"):
             setattr(self, name, lru_cache(None)(getattr(self, name)))
-        for name in ("_older", "_waited", "_aged_net", "_mode", "_linkable", "_broken", "_cut", "_another_leads"):
+        for name in (
+            "_older",
+            "_waited",
+            "_aged_net",
+            "_mode",
+            "_linkable",
+            "_apart",
+            "_unlinked",
+            "_alive",
+            "_broken",
+            "_cut",
+            "_another_leads",
+        ):
             setattr(self, name, lru_cache(None)(getattr(self, name)))
 
     # --- the beginning ------------------------------------------------------------------------------------------------
@@ -183,21 +196,23 @@ class World:
         if role in self.scenario.offline:
             return
         lease, one, two, operator, net = at
-        slow = self.nets.parts[net].slow > 0
+        slow = self.nets.parts[net].slow > 0 and role not in self.scenario.prompt
         for what, after, changed, written, between in self._patched(role, lease, at[PLACE[role]], net if slow else -1):
             first, second = (after, two) if role is Role.PRIMARY else (one, after)
             left = net if between < 0 else between
+            if after != at[PLACE[role]] and self._apart(after, what):
+                left = self._unlinked(left)
             for heard, late in self._heard_of(changed, operator, role) if written else ((operator, ""),):
                 yield what + late, (changed, first, second, heard, left)
 
     def _ticks(self, at: State) -> Iterator[Move]:
         lease, one, two, operator, net = at
         modes = self._mode(one), self._mode(two)
-        knows, linkable_now = self._waited(lease, operator), self._linkable(one, two)
+        knows = self._waited(lease, operator)
         for first, second in _DRIFTS if self.scenario.drift else _NO_DRIFT:
             older, passed = self._older(one, first, modes[1])
             other, elapsed = self._older(two, second, modes[0])
-            between = self._aged_net(net, passed, elapsed, linked=linkable_now)
+            between = self._aged_net(net, passed, elapsed, linked=self._alive(older, other))
             odd = "" if passed == elapsed == 1 else f" ({passed} by the primary's clock, {elapsed} by the secondary's)"
             yield f"{TICK}{odd}", (lease, older, other, knows, between)
 
@@ -242,7 +257,8 @@ class World:
         between, found = self.nets.parts[net], []
         for what, after in self.machine.steps(role, self.servers.parts[server], linked=between.linked):
             changed = pairing.forgotten(between, role) if "sidecar starts" in what else between
-            found.append((what, self.servers.number(after), self.nets.number(changed)))
+            number, net_after = self.servers.number(after), self.nets.number(changed)
+            found.append((what, number, self._unlinked(net_after) if self._apart(number, what) else net_after))
         return found
 
     def _together(self, one: int, two: int, net: int) -> list[tuple[str, int, int, int]]:
@@ -258,6 +274,16 @@ class World:
         """Return how a server answers, as far as it matters to the other's leases."""
         part = self.servers.parts[server]
         return ("pd" if part.daemon == "pd" else "any") if answers(part) else ""
+
+    def _apart(self, server: int, what: str) -> bool:
+        """Tell whether a daemon is not the one any more that had contact."""
+        return self.servers.parts[server].daemon == "off" or any(word in what for word in _STARTED)
+
+    def _unlinked(self, net: int) -> int:
+        return self.nets.number(self.nets.parts[net]._replace(linked=False))
+
+    def _alive(self, one: int, two: int) -> bool:
+        return "off" not in {self.servers.parts[one].daemon, self.servers.parts[two].daemon}
 
     def _linkable(self, one: int, two: int) -> bool:
         return linkable(self.servers.parts[one], self.servers.parts[two])
@@ -364,7 +390,7 @@ class World:
             yield from self.machine.interrupted(role, server)
         if "sidecar" in kinds and server.sidecar:
             yield f"{role}: THE SIDECAR DIES", server._replace(sidecar=False, permit=Permit(), promiser=Promiser())
-        if "pod" in kinds and server.daemon != "off":
+        if "pod" in kinds and server.daemon in SERVING:
             yield f"{role}: THE POD IS REPLACED, the old daemon still runs", self.machine.replaced(server)
 
     def _returns(self, role: Role, server: int, net: int) -> list[tuple[str, int, int]]:
