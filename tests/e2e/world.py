@@ -182,7 +182,7 @@ class World:
         self.wait("dfp", PAIR, "Redundant", timeout=timeout)
 
     def delete_example(self) -> None:
-        """Delete the example pair, and wait until only the leases, and the records of who holds what, are left of it."""
+        """Delete the example pair, and wait until only the leases, and the records of who holds what, are left."""
         self.lab.kubectl("delete", "--ignore-not-found", "--filename", str(EXAMPLE))
         until("only the ledger is left of the pair", lambda: self._left() <= {LEDGER}, timeout=120, every=0.3)
 
