@@ -79,11 +79,11 @@ test-e2e: lab-build ## On the lab: a real three-node cluster on this machine (ro
 	$(PYTEST) --timeout=900 tests/e2e
 
 .PHONY: test
-test: lint test-unit test-api test-net test-e2e ## All of them
+test: lint test-unit test-model test-api test-net test-e2e ## All of them
 
 .PHONY: bench
-bench: lab-build ## Measure (benchmarks/): time to serve, memory and CPU at rest, throughput beside a bare pair
-	$(BIN)/python -m benchmarks
+bench: lab-build ## Measure (benchmarks/): start, rest, permit, throughput, gap, takeover (an hour; PART=one of them)
+	$(BIN)/python -m benchmarks $(PART)
 
 .PHONY: fault-matrix
 RUNS ?= 1
