@@ -142,8 +142,8 @@ class Promises:
             self._durable.change(lambda old: replace(old, long_promise=False))
 
 
-_LOOKED_SECONDS = 20.0
-"""How old the agent's word may be that the server is worth a promise: a change of configuration takes that long."""
+_LOOKED_SECONDS = 5.0
+"""How old the agent's word may be that the server is worth a promise: an agent that waits for the disk cannot tell."""
 
 
 class Peer(threading.Thread):
