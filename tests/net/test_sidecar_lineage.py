@@ -93,4 +93,4 @@ def test_it_is_known_before_anything_starts(
     if verdict in {"Intact", "Foreign"}:
         stopped.await_normal(timeout=60)
         assert stopped.operator.grant(A).start == ("Resume" if verdict == "Intact" else "Recover")
-        assert stopped.operator.own(A).database.verdict == "Intact"
+        until("it counts as intact", lambda: stopped.operator.own(A).database.verdict == "Intact", timeout=5)
