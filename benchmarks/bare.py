@@ -2,8 +2,9 @@
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from pathlib import Path
 
@@ -15,13 +16,16 @@ from tests.lab.waiting import until
 from twinlease import omapi
 from twinlease.engines.isc.engine import IscEngine
 from twinlease.engines.isc.process import IscProcess
-from twinlease.engines.protocol import Control, ControlError
+from twinlease.engines.isc.states import to_number
+from twinlease.engines.protocol import ControlError
 from twinlease.model.states import FailoverState
 
 RELATIONSHIP = "bare"
 FAILOVER_PORT = 648
 OMAPI_PORT = 7912
-_UID = 6767
+# Not the managed pair's: its guards take whoever answers under their own for a server of theirs, and fence it.
+_UID = 6768
+_USERS = ("runAsUser", "runAsGroup", "fsGroup")
 _DIRECTORY = "/srv/bare-leases"  # as the node sees it: on the same file system as its volumes
 _MOUNTED = "/var/lib/twinlease"
 _SECRET = "MDEyMzQ1Njc4OWFiY2RlZg=="  # noqa: S105 - the key of a server that nobody else can reach
@@ -72,7 +76,8 @@ def configuration(text: str, relationship: str, failover_port: int, omapi_port: 
 def pod(managed: Object, where: str) -> Object:
     """Return the bare twin of a managed server's pod. Pure.
 
-    The server's container is kept as it is, with its limits, requests and confinement; dhcpd takes the guard's place.
+    The server's container is kept as it is, with its limits, requests and confinement; dhcpd takes the guard's place,
+    under a user of its own.
     """
     server = deepcopy(next(each for each in managed["spec"]["containers"] if each["name"] == "server"))
     for unwanted in ("ports", "env", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle"):
@@ -81,13 +86,14 @@ def pod(managed: Object, where: str) -> Object:
         interface=wires.BARE_LINK, config=Path(_MOUNTED) / "dhcpd.conf", lease_file=Path(_MOUNTED) / "dhcpd.leases"
     )
     server["volumeMounts"] = [{"name": "leases", "mountPath": _MOUNTED}]
-    keep = ("securityContext", "hostNetwork", "dnsPolicy", "restartPolicy", "enableServiceLinks", "tolerations")
+    keep = ("hostNetwork", "dnsPolicy", "restartPolicy", "enableServiceLinks", "tolerations")
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": f"bare-{managed['metadata']['name']}", "namespace": "default"},
         "spec": {
             **{key: managed["spec"][key] for key in keep if key in managed["spec"]},
+            "securityContext": managed["spec"]["securityContext"] | dict.fromkeys(_USERS, _UID),
             "nodeName": where,
             "automountServiceAccountToken": False,
             "terminationGracePeriodSeconds": 1,
@@ -99,12 +105,39 @@ def pod(managed: Object, where: str) -> Object:
 
 def await_normal(timeout: float = 120) -> None:
     """Wait until both bare servers say that both are normal."""
-    controls = [_control(where) for where in wires.NODES]
+    normal = (FailoverState.NORMAL, FailoverState.NORMAL)
+    until(
+        "the bare pair is normal", lambda: all(states(where) == normal for where in wires.NODES), timeout=timeout,
+        every=0.2,
+    )  # fmt: skip
+
+
+def states(where: str) -> tuple[FailoverState, FailoverState]:
+    """Return the failover states of the server on a node and of its partner, by its own word; unknown without one."""
+    control = IscEngine().control(lambda: _session(where), RELATIONSHIP)
     try:
-        until("the bare pair is normal", lambda: all(map(_normal, controls)), timeout=timeout, every=0.2)
+        status = control.failover()
+    except ControlError:
+        return FailoverState.UNKNOWN, FailoverState.UNKNOWN
     finally:
-        for control in controls:
-            control.close()
+        control.close()
+    return status.local, status.partner
+
+
+def declare_partner_down(where: str) -> float:
+    """Tell the server on a node that its partner is down, as an administrator does; return when that began.
+
+    Raises:
+        ControlError: It did not take it.
+    """
+    number = to_number(FailoverState.PARTNER_DOWN).to_bytes(4, "big")
+    session = _session(where)
+    try:
+        began = time.monotonic()
+        session.update("failover-state", RELATIONSHIP, {"local-state": number})
+    finally:
+        session.close()
+    return began
 
 
 def _managed_configuration(stage: Stage, server: str) -> tuple[str, str, int, int]:
@@ -140,18 +173,6 @@ def _delete(stage: Stage, names: list[str]) -> None:
                       timeout=_GONE_SECONDS + 10)  # fmt: skip
 
 
-def _control(where: str) -> Control:
-    engine = IscEngine()
-
-    def connect() -> omapi.OmapiSession:
-        with netns.entered(netns.path(node(where).namespace)):
-            return omapi.connect("127.0.0.1", OMAPI_PORT, engine.control_key, _SECRET, _OMAPI_SECONDS)
-
-    return engine.control(connect, RELATIONSHIP)
-
-
-def _normal(control: Control) -> bool:
-    with suppress(ControlError):
-        status = control.failover()
-        return (status.local, status.partner) == (FailoverState.NORMAL, FailoverState.NORMAL)
-    return False
+def _session(where: str) -> omapi.OmapiSession:
+    with netns.entered(netns.path(node(where).namespace)):
+        return omapi.connect("127.0.0.1", OMAPI_PORT, IscEngine().control_key, _SECRET, _OMAPI_SECONDS)

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from benchmarks import rest, start, throughput
+from benchmarks import gap, permit, rest, start, takeover, throughput
 from benchmarks.report import Figure, Verdict, table
 from benchmarks.stage import CannotRunError, Stage, say, staged
 
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     chosen = make_parser().parse_args(words)
     signal.signal(signal.SIGTERM, _interrupt)
-    parts = _parts(chosen.rounds)
+    parts = _parts(chosen.rounds, chosen.runs)
     results = Results()
     status = None
     try:
@@ -64,9 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("part", nargs="?", choices=["start", "rest", "throughput"], help="only this (default: all)")
+    parser.add_argument("part", nargs="?", choices=list(_parts(0, 0)), help="only this (default: all)")
     parser.add_argument("--rounds", type=_rounds, default=throughput.ROUNDS, metavar="N",
-                        help="of the throughput (default: %(default)s; at least 6, for the interval)")  # fmt: skip
+                        help="of throughput and gap (default: %(default)s; at least 6, for the interval)")  # fmt: skip
+    parser.add_argument("--runs", type=_runs, default=takeover.RUNS, metavar="N",
+                        help="of takeover (default: %(default)s)")  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
     parser.add_argument("--wait", type=float, default=_WAIT_SECONDS, metavar="SECONDS",
                         help="for a lab in use to become free (default: %(default)g)")  # fmt: skip
@@ -97,11 +99,14 @@ def described(figure: Figure) -> dict[str, Any]:
     }
 
 
-def _parts(rounds: int) -> dict[str, Part]:
+def _parts(rounds: int, runs: int) -> dict[str, Part]:
     return {
         "start": start.measure,
         "rest": rest.measure,
+        "permit": permit.measure,
         "throughput": lambda stage, record: throughput.measure(stage, rounds, record),
+        "gap": lambda stage, record: gap.measure(stage, rounds, record),
+        "takeover": lambda stage, record: takeover.measure(stage, runs, record),
     }
 
 
@@ -134,6 +139,13 @@ def _rounds(text: str) -> int:
     value = int(text)
     if value < 6:  # noqa: PLR2004 - fewer give no 95 % interval
         raise argparse.ArgumentTypeError("at least 6: fewer give no 95 % interval of the median")
+    return value
+
+
+def _runs(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("at least 1")
     return value
 
 

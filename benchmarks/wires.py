@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from tests.lab import network
 from tests.lab.cluster import Lab
 from tests.lab.model import PREFIX, node
 from tests.lab.network import Step
@@ -96,6 +97,11 @@ def plan() -> list[Step]:
         "link set eth0 up",
     )
     return [*steps, Step(_CLIENT, client), Step(_LAN, ("link set client master left up",))]
+
+
+def plug_second(name: str, *, connected: bool) -> None:
+    """Plug a node's cable to the second LAN in, or pull it."""
+    network.set_link(_LAN, name, up=connected)
 
 
 def received() -> Received:

@@ -39,7 +39,7 @@ MANAGED_POD: Object = {
     "metadata": {"name": "lan-primary"},
     "spec": {
         "hostNetwork": True,
-        "securityContext": {"runAsUser": 6767},
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 6767},
         "initContainers": [{"name": "sidecar"}],
         "containers": [
             {
@@ -120,6 +120,9 @@ def test_the_bare_pod_keeps_limits_and_confinement_and_loses_the_guard() -> None
     assert found["spec"]["hostNetwork"] is True
     assert found["spec"]["nodeName"] == "n1"
     assert found["metadata"]["name"] == "bare-lan-primary"
+    own_user = found["spec"]["securityContext"]
+    assert {own_user[key] for key in ("runAsUser", "runAsGroup", "fsGroup")} == {6768}  # no fence of a guard's is its
+    assert own_user["runAsNonRoot"] is True
     mounted = {each["name"] for each in server["volumeMounts"]}
     assert mounted == {each["name"] for each in found["spec"]["volumes"]}
 
