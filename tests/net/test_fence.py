@@ -10,40 +10,28 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.lab.shell import run
 from tests.lab.waiting import until
 from tests.net.client import Clients, Kind, hardware_addresses
+from tests.net.fenced import ALONE, PARTNER, PORTS, boot_time, serve
 from tests.net.guarded import INTERFACE, Guard, alive, as_user, confined, connection, dhcpd_of, start
 from tests.net.jig import Jig, Namespace
 from tests.net.services import SECONDARY
 from twinlease.guard.fence import ARM_SECONDS, PERIOD_SECONDS, Fence
 from twinlease.guard.selftest import leaks
-from twinlease.ipc.client import GuardStatus
-from twinlease.ipc.protocol import Code, FenceSpec, Mode, Op, ProtocolError, Request, encode_request
+from twinlease.ipc.protocol import Code, Op, ProtocolError, Request, encode_request
 
-ALONE = """
-authoritative;
-ping-check off;
-omapi-port 7911;
-default-lease-time 600;
-max-lease-time 600;
-subnet 10.77.0.0 netmask 255.255.255.0 { range 10.77.0.100 10.77.0.199; }
-"""
-"""A server without a partner: it answers from its first moment on."""
+if TYPE_CHECKING:
+    from twinlease.ipc.client import GuardStatus
 
 CLIENT, OTHER = hardware_addresses(2, family=3)
-SERVER, RELAY, PARTNER = "10.77.0.2", "10.77.0.9", "10.77.0.3"
-PORTS = FenceSpec(Mode.KERNEL, PARTNER, failover_port=647, omapi_port=7911, peer_port=648)
+SERVER, RELAY = "10.77.0.2", "10.77.0.9"
 SLACK = 0.15
 """What a busy machine may add to any of our times, in seconds."""
-
-
-def boot_time() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def until_boot_time(when: float) -> None:
@@ -56,12 +44,6 @@ def guard(jig: Jig) -> Iterator[Guard]:
     with Guard(jig.primary.directory / "pod", jig.primary.namespace) as made:
         made.start()
         yield made
-
-
-def serve(guard: Guard, seconds: float | None = 60.0, fence: FenceSpec = PORTS) -> GuardStatus:
-    """Start the server with a permit of so many seconds."""
-    deadline = None if seconds is None else boot_time() + seconds
-    return guard.client.apply(guard.offer(ALONE), start(deadline=deadline, fence=fence))
 
 
 def served(clients: Clients) -> bool:
@@ -490,47 +472,3 @@ def test_a_clean_end_lets_the_server_finish_and_takes_the_fence_down(jig: Jig, g
     assert not alive(pid)
     assert "reason=Stopped" in guard.said()
     assert tables(jig.primary.namespace) == ""
-
-
-# --- what is remembered -----------------------------------------------------------------------------------------------
-def test_token_and_record_outlive_the_guard(guard: Guard) -> None:
-    status = guard.client.remember({"epoch": 7, "deep": {"a": [1, None]}})
-    assert status.record == {"epoch": 7, "deep": {"a": [1, None]}}
-    guard.signal(signal.SIGKILL)
-    guard.start()
-    again = guard.client.status()
-    assert (again.token, again.record) == (status.token, status.record)
-    assert len(status.token) >= 32
-    (guard.lease_dir / "twinlease.json").write_text('{"epoch": 7', encoding="ascii")
-    torn = guard.client.status()
-    assert torn.record is None
-    assert "twinlease.json" in torn.record_error
-    serve(guard)
-    assert guard.client.remember({"epoch": 8}).record == {"epoch": 8}
-    (guard.run_dir / "token").unlink()  # what a reboot does
-    guard.signal(signal.SIGKILL)
-    guard.start()
-    assert guard.client.status().token != status.token
-
-
-def test_a_stray_server_is_seen(jig: Jig, guard: Guard) -> None:
-    assert guard.client.status().alone
-    with jig.primary.namespace.entered():
-        stray = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
-    status = guard.client.status()
-    assert (status.alone, "packet sockets" in status.others) == (False, True)
-    stray.close()
-    assert guard.client.status().alone
-    serve(guard)
-    assert guard.client.status().alone, "our own child does not count"
-
-
-def test_a_lease_directory_in_use_is_seen(jig: Jig, guard: Guard) -> None:
-    serve(guard)
-    with Guard(jig.secondary.directory / "pod", jig.secondary.namespace) as second:
-        second.lease_dir.rmdir()
-        second.lease_dir.symlink_to(Path(guard.lease_dir))
-        second.start()
-        assert "another server uses" in second.client.status().others
-        guard.signal(signal.SIGTERM)
-        assert second.client.status().alone

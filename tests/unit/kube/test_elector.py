@@ -60,8 +60,8 @@ class Store:
     def stream(
         self, path: str, *, query: Mapping[str, str] | None = None, timeout: float = 10.0
     ) -> AbstractContextManager[Iterator[bytes]]:
-        """Nobody watches a Lease."""
-        raise NotImplementedError
+        """Refuse: nobody watches a Lease."""
+        raise ApiError(405, "MethodNotAllowed", f"nobody watches {path} ({query}, {timeout} s)")
 
     @property
     def holder(self) -> str:
