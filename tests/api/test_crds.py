@@ -148,7 +148,7 @@ def test_the_examples_are_accepted(server: ApiServer, api: Rest, namespace: str)
         "mclt": "30m",
         "split": 128,
         "maxResponseDelay": "30s",
-        "maxUnackedUpdates": 10,
+        "maxUnackedUpdates": 3,
         "loadBalanceMaxSeconds": 3,
     }
     assert spec["failover"] == failover
