@@ -87,9 +87,9 @@ bench: lab-build ## Measure (benchmarks/): start, rest, permit, throughput, gap,
 
 .PHONY: fault-matrix
 RUNS ?= 1
-fault-matrix: lab-build ## Every fault under load, judged by what clients saw (RUNS=n NEAREST=n CASE=a,b RESULTS=file)
+fault-matrix: lab-build ## Every fault under load, judged by what clients saw (RUNS=n NEAREST=n CASE=a,b LABS=n RESULTS=file)
 	$(BIN)/python -m tests.faults run --runs $(RUNS) $(if $(NEAREST),--nearest $(NEAREST)) \
-	  $(if $(CASE),--case $(CASE)) $(if $(RESULTS),--results $(RESULTS))
+	  $(if $(CASE),--case $(CASE)) $(if $(LABS),--labs $(LABS)) $(if $(RESULTS),--results $(RESULTS))
 
 # --- the lab ----------------------------------------------------------------------------------------------------------
 .PHONY: lab-build lab-up lab-down lab-image lab-env

@@ -1,11 +1,13 @@
 """The command line: run the matrix, list its cases, report what the results prove."""
 
 import argparse
+import os
 import signal
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -47,6 +49,8 @@ def make_parser() -> argparse.ArgumentParser:
     run.add_argument("--nearest", type=int, metavar="N", help="of each case nearest to safety (default: as of others)")
     run.add_argument("--case", default="", metavar="A,B", help="only these cases (default: all)")
     run.add_argument("--results", type=Path, metavar="FILE", help="where results accumulate (default: in the cache)")
+    run.add_argument("--labs", type=int, default=1, metavar="N", help="share the runs among so many labs at once")
+    run.add_argument("--share", type=_share, default=(0, 1), metavar="I/N", help="do each Nth run, from the Ith (0..)")
     run.add_argument("--attach", action="store_true", help="use the lab that runs, with the operator that is on it")
     run.set_defaults(do=_run)
     listing = commands.add_parser("list", help="say what each case does and expects")
@@ -69,7 +73,16 @@ def _report(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _share(text: str) -> tuple[int, int]:
+    index, _, number = text.partition("/")
+    if not (index.isdecimal() and number.isdecimal() and int(index) < int(number)):
+        raise argparse.ArgumentTypeError(f"{text!r}: want I/N with I below N, like 0/2")
+    return int(index), int(number)
+
+
 def _run(chosen: argparse.Namespace) -> int:
+    if chosen.labs > 1:
+        return _run_shared(chosen)
     wanted = cases.named(_names(chosen.case))
     file = chosen.results or results.default_file()
     nearest = chosen.runs if chosen.nearest is None else chosen.nearest
@@ -83,7 +96,9 @@ def _run(chosen: argparse.Namespace) -> int:
                     lab.load_image(clock.image(archive))
                 stage.world.install_operator()
             stage.set_apart()
-            failed = _all(stage, wanted, file, chosen.runs, nearest)
+            failed = 0
+            for case, number in chosen_runs(_possible(stage, wanted), chosen.runs, nearest, chosen.share):
+                failed += not _once(stage, case, file, number)
     finally:
         if not chosen.attach:
             lab.down()
@@ -91,18 +106,42 @@ def _run(chosen: argparse.Namespace) -> int:
     return _FAILED if failed else 0
 
 
-def _all(stage: Stage, wanted: Sequence[Case], file: Path, runs: int, nearest: int) -> int:
-    """Run cases so often, all once before any again, and return how many runs were not as expected."""
+def _run_shared(chosen: argparse.Namespace) -> int:
+    """Run a share of the runs on each of several labs, one process for each, and return the worst exit status."""
+    file = chosen.results or results.default_file()
+    command = [sys.executable, "-m", "tests.faults", "run", "--runs", str(chosen.runs), "--case", chosen.case]
+    command += ["--results", str(file), *(["--nearest", str(chosen.nearest)] if chosen.nearest is not None else [])]
+    images.project()  # once, before all of them want it
+    children = [
+        subprocess.Popen(
+            [*command, "--share", f"{index}/{chosen.labs}"], env={**os.environ, "TWINLEASE_LAB": f"f{index}"}
+        )
+        for index in range(chosen.labs)
+    ]
+    try:
+        return max(abs(child.wait()) for child in children)
+    finally:
+        for child in children:
+            child.terminate()  # each takes its own lab down
+        for child in children:
+            child.wait()
+
+
+def _possible(stage: Stage, wanted: Sequence[Case]) -> list[Case]:
     for case in wanted:
         if lacking := case.needs - stage.abilities:
             say(f"{case.name} is left out: this lab cannot do {', '.join(sorted(lacking))}")
-    wanted = [case for case in wanted if case.needs <= stage.abilities]
-    failed = 0
-    for number in range(max(runs, nearest)):
-        for case in wanted:
-            if number < case.runs(runs, nearest):
-                failed += not _once(stage, case, file, number)
-    return failed
+    return [case for case in wanted if case.needs <= stage.abilities]
+
+
+def chosen_runs(
+    wanted: Sequence[Case], runs: int, nearest: int, share: tuple[int, int] = (0, 1)
+) -> Iterator[tuple[Case, int]]:
+    """Yield each run of each case with its number, all cases once before any again; share i of n: each nth from i."""
+    everything = [
+        (case, number) for number in range(max(runs, nearest)) for case in wanted if number < case.runs(runs, nearest)
+    ]
+    yield from everything[share[0] :: share[1]]
 
 
 def _once(stage: Stage, case: Case, file: Path, number: int) -> bool:

@@ -65,7 +65,7 @@ class Lab:
         directory = paths.state_directory()
         binaries.ensure()
         pause = images.pause()
-        with paths.locked("lab", wait_seconds=_LOCK_SECONDS):
+        with paths.locked(f"lab{paths.lab_name()}", wait_seconds=_LOCK_SECONDS):
             if force:
                 with _uninterrupted():
                     leftovers.remove(directory)
@@ -93,7 +93,7 @@ class Lab:
 
     def down(self) -> None:
         """Take the lab away."""
-        with paths.locked("lab", wait_seconds=_LOCK_SECONDS), _uninterrupted():
+        with paths.locked(f"lab{paths.lab_name()}", wait_seconds=_LOCK_SECONDS), _uninterrupted():
             self._remove()
 
     @property
@@ -119,7 +119,7 @@ class Lab:
     @contextmanager
     def changing(self) -> Iterator[State]:
         """Have the state in a block, for changes; other commands on this lab wait until they are saved."""
-        with paths.locked("lab-state", wait_seconds=_LOCK_SECONDS):
+        with paths.locked(f"lab{paths.lab_name()}-state", wait_seconds=_LOCK_SECONDS):
             state = self.state
             yield state
             state.save(self.directory)
@@ -296,7 +296,7 @@ class Lab:
 def take_down() -> bool:
     """Take away whatever lab is on this machine, whole or not, and say whether there was one."""
     directory = paths.state_directory()
-    with paths.locked("lab", wait_seconds=_LOCK_SECONDS), _uninterrupted():
+    with paths.locked(f"lab{paths.lab_name()}", wait_seconds=_LOCK_SECONDS), _uninterrupted():
         found = bool(leftovers.find(directory))
         leftovers.remove(directory)
     return found

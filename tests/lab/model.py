@@ -1,13 +1,18 @@
-"""The lab's topology as data: every name, address and port, and nothing that does I/O."""
+"""The lab's topology as data: every name, address and port, and nothing that does I/O.
+
+Several labs may be on one machine, each with a name of its own (`TWINLEASE_LAB`): they share nothing but the cache.
+"""
 
 import re
 from dataclasses import dataclass
 from typing import Literal
 
+from tests.lab.paths import lab_name
+
 Side = Literal["left", "right"]
 
-PREFIX = "twl-"  # of every network namespace the lab makes: this is how leftovers are known
-CGROUP = "twinlease-lab"
+PREFIX = f"twl{lab_name()}-"  # of every network namespace the lab makes: this is how leftovers are known
+CGROUP = f"twinlease-lab{lab_name()}"
 CONTROL_CGROUP = f"{CGROUP}/control"
 API_SERVER_CGROUP = f"{CONTROL_CGROUP}/apiserver"
 

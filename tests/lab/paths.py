@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +11,9 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 LAB_SOURCES = Path(__file__).resolve().parent
 DEFAULT_STATE = Path("/var/lib/twinlease-lab")
+
+
+_LAB_NAME = re.compile(r"[a-z0-9]{0,3}")
 
 
 class LockBusyError(RuntimeError):
@@ -24,9 +28,22 @@ def cache_directory(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(base).absolute() / "twinlease"
 
 
+def lab_name(environ: Mapping[str, str] = os.environ) -> str:
+    """Return what tells this lab from others on the machine: `TWINLEASE_LAB`, else nothing.
+
+    Raises:
+        ValueError: It would not fit the names of namespaces.
+    """
+    name = environ.get("TWINLEASE_LAB", "")
+    if not _LAB_NAME.fullmatch(name):
+        raise ValueError(f"TWINLEASE_LAB {name!r}: want at most 3 of a-z and 0-9")
+    return name
+
+
 def state_directory(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the directory of the running lab: `TWINLEASE_LAB_DIR`, else `/var/lib/twinlease-lab`."""
-    return Path(environ.get("TWINLEASE_LAB_DIR") or DEFAULT_STATE).absolute()
+    """Return the directory of the running lab: `TWINLEASE_LAB_DIR`, else `/var/lib/twinlease-lab` and its name."""
+    default = DEFAULT_STATE.with_name(DEFAULT_STATE.name + lab_name(environ))
+    return Path(environ.get("TWINLEASE_LAB_DIR") or default).absolute()
 
 
 @contextmanager

@@ -62,6 +62,13 @@ def test_the_cache_is_where_the_user_wants_it() -> None:
     assert paths.cache_directory({"HOME": "/h"}) == Path("/h/.cache/twinlease")
     assert paths.state_directory({}) == paths.DEFAULT_STATE
     assert paths.state_directory({"TWINLEASE_LAB_DIR": "/elsewhere"}) == Path("/elsewhere")
+    assert paths.state_directory({"TWINLEASE_LAB": "b"}) == Path("/var/lib/twinlease-labb")
+
+
+def test_a_lab_s_name_must_fit_the_names_of_namespaces() -> None:
+    assert paths.lab_name({"TWINLEASE_LAB": "f1"}) == "f1"
+    with pytest.raises(ValueError, match=r"TWINLEASE_LAB '\.\./x'"):
+        paths.lab_name({"TWINLEASE_LAB": "../x"})
 
 
 def test_a_lock_is_held_by_one_at_a_time_and_names_its_holder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
