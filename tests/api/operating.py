@@ -11,7 +11,7 @@ from twinlease.controller.loop import Controller, Settings
 from twinlease.controller.renderer import Renderer
 from twinlease.kube import official
 from twinlease.kube.client import Client
-from twinlease.kube.protocol import SERVICE_ACCOUNTS, Transport
+from twinlease.kube.protocol import SERVICE_ACCOUNTS, Json, Resource, Transport
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
 _TURNS = 20
@@ -19,13 +19,17 @@ _QUIET_TURNS = 2
 
 
 class Operator:
-    """One operator; a new one knows nothing of what an earlier one did."""
+    """One operator; a new one knows nothing of what an earlier one did.
+
+    ``meanwhile`` is called whenever it reads its monotonic clock: what its other threads do just then.
+    """
 
     def __init__(self, transport: Transport, namespace: str, *, image: str = "image:1") -> None:
         self.observed = Observed(transport)
         self.namespace = namespace
         self.now = 1_800_000_000.0
         self.passed = 0.0
+        self.meanwhile: Callable[[], None] = lambda: None
         self._controller = Controller(
             Settings(namespaces=[namespace], image=image, instance="test"),
             Client(self.observed, "twinlease-operator"),
@@ -33,13 +37,25 @@ class Operator:
             judge=acceptance.judge,
             may_write=lambda: True,
             clock=lambda: self.now,
-            monotonic=lambda: self.passed,
+            monotonic=self._monotonic,
         )
 
     def wait(self, seconds: float) -> None:
         """Let time pass for this operator."""
         self.now += seconds
         self.passed += seconds
+
+    def hear(self, resource: Resource, body: Json) -> None:
+        """Take in what a watch tells of an object."""
+        self._controller.feed(resource, "MODIFIED", body)
+
+    def look_once(self, pair: str = "p") -> None:
+        """Reconcile once, with what is known."""
+        self._controller.reconcile((self.namespace, pair))
+
+    def _monotonic(self) -> float:
+        self.meanwhile()
+        return self.passed
 
     def look(self, pair: str = "p") -> int:
         """Learn what there is, reconcile until nothing is left to write; return the number of writes."""

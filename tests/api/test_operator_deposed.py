@@ -5,10 +5,11 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
+from msgspec import UNSET
 
 from tests.api.operating import Operator, Start
 from tests.api.seats import Seat
-from tests.api.test_operator_serving import AFTER, renewed
+from tests.api.test_operator_serving import AFTER, renewed, seats
 from tests.api.world import World
 from twinlease.api.servinglease import Answer, ServingLeaseSpec
 from twinlease.kube.protocol import SERVING_LEASES, ApiError
@@ -132,3 +133,27 @@ def test_a_deposed_leader_can_do_no_harm(world: World, operator: Operator, start
     assert primary.lease().epoch >= after.epoch
     assert found["metadata"]["resourceVersion"] == version
     assert primary.lease() == after
+
+
+def test_a_renewal_that_is_just_being_taken_in_is_seen_by_whoever_looks(
+    world: World, operator: Operator, seats: tuple[Seat, Seat]
+) -> None:
+    """The watch has stored it, and has not noted yet that it came: a look just then must not take it for silence."""
+    primary, secondary = seats
+    operator.look()
+    renewed(operator, primary, AFTER - 1)
+    operator.wait(1)
+    secondary.cut_off(1)
+    renewal = world.admin.get(SERVING_LEASES, "p", world.namespace)
+    looks = []
+
+    def meanwhile() -> None:
+        if not looks:
+            looks.append("once")
+            operator.look_once()
+
+    operator.meanwhile = meanwhile
+    operator.hear(SERVING_LEASES, renewal)
+    assert looks, "nobody looked meanwhile"
+    assert primary.lease().order is UNSET
+    assert secondary.granted

@@ -173,7 +173,7 @@ class Controller:
             NotLeadingError: Leadership was lost.
         """
         now = self._clock()
-        found = snapshot.take(self.cache, key)
+        found = self._snapshot(key)
         accepted = self._judge(found, now)
         senses = self._senses(key, found)
         environment = Environment(image=self._settings.image, render=self._render, now=now, senses=senses)
@@ -193,6 +193,17 @@ class Controller:
         if failure is not None:
             raise failure
         return writes, wanted.again
+
+    def _snapshot(self, key: PairKey) -> Snapshot:
+        """Freeze what is known of a pair; what it shows of the servers has been sighted, if not by the watch, then now.
+
+        Else a renewal that another thread is just taking in would be judged, and overwritten, as if it were silence.
+        """
+        found = snapshot.take(self.cache, key)
+        held = self.cache.get(SERVING_LEASES, *key)
+        if isinstance(held, Lease):
+            self._sighted(held)
+        return found
 
     def _senses(self, key: PairKey, found: Snapshot) -> Senses:
         guarded = found.lease is not None and self._guarded()
