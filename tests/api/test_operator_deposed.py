@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from tests.api.operating import Operator, Start
 from tests.api.seats import Seat
-from tests.api.test_operator_serving import AFTER, renewed, seats
+from tests.api.test_operator_serving import AFTER, renewed
 from tests.api.world import World
 from twinlease.api.servinglease import Answer, ServingLeaseSpec
 from twinlease.kube.protocol import SERVING_LEASES, ApiError
@@ -135,11 +135,9 @@ def test_a_deposed_leader_can_do_no_harm(world: World, operator: Operator, start
     assert primary.lease() == after
 
 
-def test_a_renewal_that_is_just_being_taken_in_is_seen_by_whoever_looks(
-    world: World, operator: Operator, seats: tuple[Seat, Seat]
-) -> None:
+def test_a_renewal_that_is_just_being_taken_in_is_seen_by_whoever_looks(world: World, operator: Operator) -> None:
     """The watch has stored it, and has not noted yet that it came: a look just then must not take it for silence."""
-    primary, secondary = seats
+    primary, secondary = world.seat("primary"), world.seat("secondary")
     operator.look()
     renewed(operator, primary, AFTER - 1)
     operator.wait(1)
