@@ -237,16 +237,17 @@ class Untouched:
     """A server's daemon is not started anew."""
 
     actor: Actor
+    since: Moment = (START, 0.0)
     until: Moment = (END, 0.0)
 
     @property
     def says(self) -> str:
         """Say what."""
-        return f"the {self.actor}'s daemon runs on"
+        return f"the {self.actor}'s daemon runs on{f' from {_told(self.since)}' if self.since[0] != START else ''}"
 
     def judge(self, run: Run) -> Found:
         """Judge a run."""
-        before = _daemon(run, self.actor, run.marks[START])
+        before = _daemon(run, self.actor, run.at(self.since))
         after = _daemon(run, self.actor, run.at(self.until))
         return Found() if before == after else Found((f"the {self.actor}'s daemon was started anew",))
 

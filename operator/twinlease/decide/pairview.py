@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from twinlease.api.pair import Fence, Isolation, PartnerDownMode
 from twinlease.api.servinglease import Entries, Entry, Grant, Own, ServingLeaseSpec
-from twinlease.decide.permit import epsilon, period
+from twinlease.decide.permit import ASKING_PERIOD, epsilon, period
 from twinlease.model import durations
 from twinlease.model.states import FailoverState, Role
 
@@ -147,8 +147,9 @@ class View(Struct, frozen=True, kw_only=True):
         return length + epsilon(length)
 
     def _lateness(self, role: Role) -> float:
-        length = durations.seconds(self.own(role).in_force.duration) or self.policy.duration
-        return _PERIODS * period(length) + _LATE
+        in_force = self.own(role).in_force
+        often = period(durations.seconds(in_force.duration)) if in_force.epoch else ASKING_PERIOD
+        return _PERIODS * often + _LATE
 
     def change(self, lease: ServingLeaseSpec) -> "View":
         """Return the view of a lease that this decision has changed."""

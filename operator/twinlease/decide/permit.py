@@ -14,6 +14,8 @@ MARGIN = 1.0
 (0.3 s), the kill, and frames that the node has accepted and not yet sent."""
 
 FOR_EVER = float("inf")
+ASKING_PERIOD = 5.0
+"""How often a server that holds no permit writes its part, seconds: a new leader believes it from its next write on."""
 
 _DRIFT = 0.01
 _STEP = 1.0

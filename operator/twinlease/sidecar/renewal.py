@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from twinlease.api.servinglease import InForce, Own
 from twinlease.decide.pairview import entry
-from twinlease.decide.permit import period
+from twinlease.decide.permit import ASKING_PERIOD, period
 from twinlease.kube.client import CONFLICT, NOT_FOUND, Client
 from twinlease.kube.protocol import SERVING_LEASES, ApiError, Json
 from twinlease.log import kv
@@ -206,7 +206,7 @@ def _seconds(in_force: InForce) -> float:
 
 
 def _period(in_force: InForce) -> float:
-    return period(_seconds(in_force))
+    return period(_seconds(in_force)) if in_force.epoch else ASKING_PERIOD
 
 
 def _timeout(in_force: InForce) -> float:

@@ -111,7 +111,7 @@ CASES = (
         "The survivor alone loses the API for less than it may serve without: it serves on.",
         (power_off(VICTIM), takeover(SURVIVOR, _SOON), Wait(2), cut_api_for_all().at("outage"), Wait(14),
          heal_api_for_all(), Wait(4)),
-        (*taken_over(), Untouched(SURVIVOR, until=("takeover", 0.0))),
+        (*taken_over(), Untouched(SURVIVOR, since=("outage", 0.0))),
     ),
     Case(
         "alone-api-cut-long",

@@ -95,6 +95,7 @@ def test_a_daemon_that_starts_anew_is_noticed() -> None:
     assert not Untouched(VICTIM).judge(run(Timeline([before, same], "lan"), [], MARKS)).failures
     assert Untouched(VICTIM).judge(run(Timeline([before, anew], "lan"), [], MARKS)).failures
     assert not Untouched(SURVIVOR).judge(run(Timeline([before, anew], "lan"), [], MARKS)).failures
+    assert not Untouched(VICTIM, since=("fault", 9.5)).judge(run(Timeline([before, anew], "lan"), [], MARKS)).failures
 
 
 def test_whoever_is_revoked_must_be_silent_in_every_case() -> None:

@@ -8,7 +8,7 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from tests.unit.sidecar.snapshots import BOOT, FENCED, GRANT, IN_FORCE, NEW, NORMAL, OWN, TENURE, guard, lease, observed
-from twinlease.decide.permit import MARGIN
+from twinlease.decide.permit import ASKING_PERIOD, MARGIN
 from twinlease.ipc.client import GuardStatus, GuardUnreachable
 from twinlease.kube.protocol import ApiError, Json
 from twinlease.sidecar.clock import Clocks
@@ -121,6 +121,16 @@ def test_it_is_renewed_every_sixth_of_its_length_and_at_once_on_a_change(scene: 
     assert scene.renewal.due() == pytest.approx(1.0)
     scene.submit(replace(UP, failover=None))
     assert scene.renewal.due() == 0
+
+
+def test_who_asks_for_a_grant_writes_often_enough_for_a_new_leader(scene: Scene) -> None:
+    """A leader believes a server from its second sight on: 40 s between the two would be 40 s of outage."""
+    asking = observed(
+        guard=guard(NEW, running=None, fence=FENCED), failover=None, tenure=replace(TENURE, given_up=True)
+    )
+    scene.submit(asking)
+    scene.renewal.turn()
+    assert scene.renewal.due() == pytest.approx(ASKING_PERIOD)
 
 
 def test_an_agent_that_is_not_heard_of_is_not_vouched_for(scene: Scene) -> None:
