@@ -169,7 +169,8 @@ def test_a_served_pair_changes_one_configured_server_at_a_time_and_only_from_nor
         for view in views.values():
             assert view.fresh
             assert (view.state, view.partner_state) == (NORMAL, NORMAL)
-            assert view.wanted in (view.running, view.rejected)
+            # Empty: its DHCPServer was made anew over a daemon that runs, and nothing is under way at it.
+            assert view.wanted in ("", view.running, view.rejected)
 
 
 @given(VIEWS, VIEWS)
