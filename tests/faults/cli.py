@@ -15,7 +15,7 @@ from typing import NoReturn
 from tests.faults import cases, results
 from tests.faults.case import CLOCK, Case
 from tests.faults.results import Result
-from tests.faults.runner import describe, roles, run_case, version
+from tests.faults.runner import describe, preserve, roles, run_case, version
 from tests.faults.stage import Stage
 from tests.lab import clock, images, paths
 from tests.lab.cluster import Lab
@@ -146,15 +146,16 @@ def chosen_runs(
 
 def _once(stage: Stage, case: Case, file: Path, number: int) -> bool:
     say(f"\n{describe(case)}")
-    if stage.prepare(case):
-        say("  the pair had to be made anew")
     keep = results.default_file().parent / "faults" / f"{case.name}-{time.strftime('%m%d-%H%M%S')}"
     try:
+        if stage.prepare(case):
+            say("  the pair had to be made anew")
         result = run_case(stage, case, roles(number), number, say=say, keep=keep)
     except (NotInTimeError, CommandError, HistoryError) as error:
         # Not begun, or not judged: that is no proof of anything, and counts as a failure.
         stage.faults.mend()
         result = Result(case.name, version(), time.time(), str(roles(number)), (f"not run: {error}",), stuck=True)
+        preserve(stage, keep, result)
     results.append(file, result)
     for failure in result.failures:
         say(f"  FAILED: {failure}")

@@ -122,7 +122,7 @@ def run_case(stage: Stage, case: Case, victim: Role, number: int, *, say: Say, k
     result = Result(case.name, version(), began, str(victim), failures, len(verdict.violations), stuck, figures, marks)
     if failures:
         recording.dump(_directory(keep) / "history.jsonl")
-        _keep(stage, keep, result, timeline.changes, f"{verdict.report()}\n{load.summary()}\n")
+        preserve(stage, keep, result, timeline.changes, f"{verdict.report()}\n{load.summary()}\n")
     return result
 
 
@@ -210,7 +210,7 @@ def _directory(keep: Path) -> Path:
     return keep
 
 
-def _keep(stage: Stage, keep: Path, result: Result, changes: tuple[Change, ...], said: str) -> None:
+def preserve(stage: Stage, keep: Path, result: Result, changes: tuple[Change, ...] = (), said: str = "") -> None:
     """Keep what helps to understand a failure."""
     _directory(keep)
     (keep / "result.txt").write_text("\n".join([*result.failures, "", said]), encoding="utf-8")
