@@ -404,6 +404,29 @@ def test_without_net_admin_it_serves_under_the_process_permit_and_says_so(jig: J
         assert ended(guard) == ("PermitEnded", -signal.SIGKILL), "where the kernel does not, only its end silences it"
 
 
+def test_where_the_fence_is_relied_on_nothing_starts_without_it(jig: Jig) -> None:
+    relied_on = PORTS._replace(proven=True)
+    with Guard(jig.primary.directory / "pod", jig.primary.namespace) as guard:
+        guard.start()
+        assert serve(guard, fence=relied_on).fence.kernel
+        guard.signal(signal.SIGKILL)
+        guard.start("setpriv", "--bounding-set=-net_admin", "--inh-caps=-all", "--", sys.executable)
+        leases = (guard.lease_dir / "dhcpd.leases").read_bytes()
+        deadline = boot_time() + 60
+        commands: list[Callable[[], GuardStatus]] = [
+            lambda: guard.client.start(start("empty", deadline=deadline, fence=relied_on)),
+            lambda: guard.client.apply(guard.offer(ALONE + "# 2\n"), start(deadline=deadline, fence=relied_on)),
+        ]
+        for command in commands:
+            with pytest.raises(ProtocolError, match="CAP_NET_ADMIN") as caught:
+                command()
+            assert caught.value.code == Code.UNPROVEN
+        status = guard.client.status()
+        assert (status.running, status.starts, status.fence.reason) == (False, 0, "NoCapability")
+        assert (guard.lease_dir / "dhcpd.leases").read_bytes() == leases, "what was refused has changed nothing"
+        assert guard.client.start(start(deadline=deadline, fence=PORTS)).running
+
+
 @pytest.mark.usefixtures("relay")
 def test_the_fence_holds_for_the_user_and_the_rights_of_a_pod(jig: Jig, clients: Clients) -> None:
     with confined(jig) as guard, as_user():

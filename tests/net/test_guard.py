@@ -158,7 +158,7 @@ def test_a_client_that_hangs_up_changes_nothing_and_status_never_waits(guard: Gu
     os.kill(before.pid, signal.SIGSTOP)
     revision = guard.offer("# another\n" + guard.engine.render(service(), Role.PRIMARY))
     with connection(guard) as sock:
-        apply = {"v": 2, "id": 1, "op": "apply", "revision": revision, **start().fields()}
+        apply = {"v": 3, "id": 1, "op": "apply", "revision": revision, **start().fields()}
         sock.sendall(json.dumps(apply).encode() + b"\n")
     began = time.monotonic()
     assert guard.client.status().pid == before.pid
@@ -171,10 +171,10 @@ def test_commands_run_one_after_the_other(guard: Guard) -> None:
     revision = good(guard)
     guard.client.apply(revision, start())
     lines = [
-        {"v": 2, "id": 1, "op": "stop", "grace": 5},
-        {"v": 2, "id": 2, "op": "start", "restart": False, **start().fields()},
-        {"v": 2, "id": 3, "op": "stop", "grace": 5},
-        {"v": 2, "id": 4, "op": "status"},
+        {"v": 3, "id": 1, "op": "stop", "grace": 5},
+        {"v": 3, "id": 2, "op": "start", "restart": False, **start().fields()},
+        {"v": 3, "id": 3, "op": "stop", "grace": 5},
+        {"v": 3, "id": 4, "op": "status"},
     ]
     with connection(guard) as sock:
         sock.sendall(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
@@ -189,9 +189,9 @@ def test_commands_run_one_after_the_other(guard: Guard) -> None:
     [
         (b"GET / HTTP/1.1\r\n\r\n", Code.BAD_REQUEST),
         (os.urandom(300) + b"\n", Code.BAD_REQUEST),
-        (b'{"v":2,"id":1,"op":"exec","argv":["/bin/sh"]}\n', Code.UNKNOWN_OP),
-        (b'{"v":3,"id":1,"op":"status"}\n', Code.VERSION),
-        (b'{"v":2,"id":1,"op":"status","more":1}\n', Code.BAD_REQUEST),
+        (b'{"v":3,"id":1,"op":"exec","argv":["/bin/sh"]}\n', Code.UNKNOWN_OP),
+        (b'{"v":4,"id":1,"op":"status"}\n', Code.VERSION),
+        (b'{"v":3,"id":1,"op":"status","more":1}\n', Code.BAD_REQUEST),
         (b"x" * (MAX_LINE + 1), Code.BAD_REQUEST),
     ],
 )

@@ -1,6 +1,5 @@
 """The real guard around a real dhcpd: a change of configuration that does not come to its end costs no lease."""
 
-import json
 import re
 import signal
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from tests.net.guarded import INTERFACE, Guard, connection, start
 from tests.net.jig import NORMAL, Jig, await_states, closing
 from tests.net.services import PRIMARY, service
 from tests.unit.engines.cases import run
-from twinlease.ipc.protocol import Code, ProtocolError
+from twinlease.ipc.protocol import Code, Op, ProtocolError, Request, encode_request
 from twinlease.model.states import Role
 
 
@@ -91,8 +90,7 @@ def test_a_change_that_is_cut_short_costs_no_lease(guard: Guard, clients: Client
     before = guard.client.status()
     revision = guard.offer(guard.engine.render(ELSEWHERE, Role.PRIMARY))
     with connection(guard) as sock:
-        apply = {"v": 2, "id": 1, "op": "apply", "revision": revision, **start().fields()}
-        sock.sendall(json.dumps(apply).encode() + b"\n")
+        sock.sendall(encode_request(Request(1, Op.APPLY, {"revision": revision, **start().fields()})))
         until("dhcpd has dropped the leases", lambda: not active(guard), timeout=10, every=0.002)
         guard.signal(signal.SIGKILL)
     assert len(copies(guard)) == 1

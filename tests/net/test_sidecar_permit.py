@@ -205,6 +205,23 @@ def test_a_guard_that_restarts_resumes_under_the_same_grant(normal: ManagedPair)
     until("the fence is proven anew", lambda: normal.operator.own(A).in_force.kernel_fence, timeout=5)
 
 
+def test_a_server_does_not_run_unfenced_while_the_api_says_that_the_kernel_fences_it(normal: ManagedPair) -> None:
+    member, epoch = normal.primary, normal.operator.grant(A).epoch
+    until("it is relied on", lambda: normal.operator.own(A).in_force.kernel_fence, timeout=5)
+    member.guard.signal(signal.SIGKILL)
+    with normal.api.out_of_reach(member.sidecar.port):
+        member.guard.start("setpriv", "--bounding-set=-net_admin", "--inh-caps=-all", "--", sys.executable)
+        until("a start was refused", lambda: "code=unproven" in member.sidecar.said(), timeout=10)
+        held = time.monotonic() + 2  # the permit holds, and it may try again
+        while time.monotonic() < held:
+            assert member.guard.client.status().starts == 0
+            time.sleep(0.01)
+    until("it runs again", lambda: member.pid != 0, timeout=5, every=0.002)
+    assert not normal.operator.own(A).in_force.kernel_fence, "confirmed before it was started"
+    normal.await_normal(timeout=40)
+    assert normal.operator.grant(A).epoch == epoch
+
+
 def test_a_server_that_crashes_out_of_contact_comes_back_after_its_partner_took_over(normal: ManagedPair) -> None:
     normal.operator.paused = True
     member, epoch = normal.primary, normal.operator.grant(A).epoch

@@ -86,12 +86,20 @@ class Keeper:
             raise ProtocolError(Code.LAPSED, f"the deadline {deadline} is over, it is {now:.3f}")
 
     def prepare(self, device: str, uid: int, spec: FenceSpec) -> None:
-        """Close and prove the fence before a start."""
+        """Close and prove the fence before a start.
+
+        Raises:
+            ProtocolError: Code unproven: it has to be proven, and is not.
+        """
         self._links.begin(device)
         before = self._fence.proven
         proven = self._fence.prepare(device, uid, spec)
         if proven != before:
             self._log("INFO" if proven.kernel else "WARNING", "kernel fence", proven._asdict())
+        if spec.proven and not proven.kernel:
+            raise ProtocolError(
+                Code.UNPROVEN, f"the kernel's fence is relied on, and not proven: {proven.message}"[:2000]
+            )
 
     def begin(self, deadline: float | None) -> None:
         """Give the server that has just been started its permit."""

@@ -281,6 +281,8 @@ class Supervisor:
 
     def _start(self, revision: str, start: Start) -> Steps:
         lock = self._storage.lock()
+        # Before anything is done to the leases: a start that is refused has changed nothing.
+        self._keeper.prepare(start.interface, os.geteuid(), start.fence)
         self._keep_leases(revision)
         lease_file = self._lease_file
         try:
@@ -288,7 +290,6 @@ class Supervisor:
                 self._log("INFO", "lease database prepared", {"note": note})
         except EditError as error:
             raise ProtocolError(Code.EDIT, str(error)) from error
-        self._keeper.prepare(start.interface, os.geteuid(), start.fence)
         self._look_around()
         interface = start.interface
         config = self._storage.path(revision)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-VERSION = 2
+VERSION = 3
 MAX_LINE = 64 * 1024
 """Longest message in bytes, the line's end included."""
 
@@ -57,6 +57,7 @@ class Code:
     EDIT = "edit"
     START = "start"
     LAPSED = "lapsed"
+    UNPROVEN = "unproven"
 
 
 class Mode:
@@ -75,6 +76,7 @@ class FenceSpec(NamedTuple):
         failover_port: TCP, for the partner only; 0 if there is none.
         omapi_port: TCP, for this machine only; 0 if there is none.
         peer_port: UDP, of the sidecars, for the partner only; 0 if there is none.
+        proven: Somebody relies on the kernel's fence: no start unless it is proven at this one.
     """
 
     mode: str
@@ -82,6 +84,7 @@ class FenceSpec(NamedTuple):
     failover_port: int
     omapi_port: int
     peer_port: int
+    proven: bool = False
 
     def fields(self) -> dict[str, Any]:
         """Return it as it stands in a request."""
@@ -91,12 +94,14 @@ class FenceSpec(NamedTuple):
             "failoverPort": self.failover_port,
             "omapiPort": self.omapi_port,
             "peerPort": self.peer_port,
+            "proven": self.proven,
         }
 
 
 def fence_of(fields: Mapping[str, Any]) -> FenceSpec:
     """Return the fence of a request that has been checked."""
-    return FenceSpec(fields["mode"], fields["partner"], fields["failoverPort"], fields["omapiPort"], fields["peerPort"])
+    ports = (fields["failoverPort"], fields["omapiPort"], fields["peerPort"])
+    return FenceSpec(fields["mode"], fields["partner"], *ports, proven=fields["proven"])
 
 
 class Request(NamedTuple):
@@ -167,6 +172,10 @@ def _is_port(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 0xFFFF  # noqa: PLR2004  # 16 bits
 
 
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
 def _is_partner(value: object) -> bool:
     return isinstance(value, str) and (value == "" or _ADDRESS.fullmatch(value) is not None)
 
@@ -179,6 +188,7 @@ _FENCE: Mapping[str, Check] = {
     "failoverPort": _is_port,
     "omapiPort": _is_port,
     "peerPort": _is_port,
+    "proven": _is_flag,
 }
 
 
@@ -207,14 +217,14 @@ _START: Mapping[str, tuple[Check, str]] = {
     "edits": (_is_edits, f"a list of at most {_MAX_EDITS} names of edits"),
     "parameters": (_is_parameters, f"at most {_MAX_PARAMETERS} names with short texts or whole numbers"),
     "deadline": (_is_deadline, "seconds of CLOCK_BOOTTIME, or null"),
-    "fence": (_is_fence, "mode, partner, failoverPort, omapiPort and peerPort"),
+    "fence": (_is_fence, "mode, partner, failoverPort, omapiPort, peerPort and proven"),
 }
 _OPERATIONS: Mapping[str, Mapping[str, tuple[Check, str]]] = {
     Op.STATUS: {},
     Op.PERMIT: {"deadline": (_is_deadline, "seconds of CLOCK_BOOTTIME, or null")},
     Op.CLOSE: {},
     Op.APPLY: {"revision": (is_revision, "64 lower-case hex digits"), **_START},
-    Op.START: {"restart": (lambda value: isinstance(value, bool), "true or false"), **_START},
+    Op.START: {"restart": (_is_flag, "true or false"), **_START},
     Op.REMEMBER: {"record": (_is_record, f"an object of at most {MAX_RECORD} bytes")},
     Op.STOP: {"grace": (_is_grace, f"seconds from 0 to {MAX_GRACE:g}")},
 }

@@ -94,11 +94,16 @@ class Doer:
         self._board.keep_tenure(replace(now.tenure, begun=True, surviving=surviving))
         if action is Action.APPLY and now.running:
             self._quiet()
-        revision = now.wanted_revision
-        if not surviving:
-            self._started(self._command(action, revision, named)())
-            return
-        entered = self._enter(self._command(action, revision, named))
+        command = self._command(action, now.wanted_revision, named)
+        try:
+            if not surviving:
+                self._started(command())
+                return
+            entered = self._enter(command)
+        except ProtocolError as error:
+            if first and error.code == Code.UNPROVEN:  # nothing was done
+                self._board.keep_tenure(replace(self._board.now.tenure, begun=False, surviving=False))
+            raise
         if entered.problem and entered.status is not None:
             self._said(self._parts.guard.stop(_REVOKE_GRACE_SECONDS))
 
@@ -116,7 +121,8 @@ class Doer:
 
         def command() -> GuardStatus:
             deadline = self._parts.keeper.starts()
-            start = Start(network.interface, _fence(spec), deadline, named, parameters)
+            fence = _fence(spec)._replace(proven=self._parts.renewal.claims)
+            start = Start(network.interface, fence, deadline, named, parameters)
             if action is Action.APPLY:
                 return self._parts.guard.apply(revision, start)
             return self._parts.guard.start(start, restart=action is Action.OBEY)

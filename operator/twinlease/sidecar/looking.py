@@ -102,6 +102,7 @@ class Looker:
             promiser=self._parts.promises.promiser,
             heard=self._parts.peer.heard,
             held=self._parts.keeper.held,
+            claims=self._parts.renewal.claims,
         )
 
     # --- the API ------------------------------------------------------------------------------------------------------

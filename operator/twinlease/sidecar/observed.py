@@ -140,6 +140,7 @@ class Observed(Struct, frozen=True, kw_only=True):
         lease: None until the serving lease was read once.
         tenure: The grant that was taken up last.
         held: The permit.
+        claims: The API says, or may come to say, that the kernel fences this server.
         found: The lease database and the record beside it.
         verdict: What the lease database is.
         reach: How far the leases reach; None: not known.
@@ -175,6 +176,7 @@ class Observed(Struct, frozen=True, kw_only=True):
     lease: LeaseObject | None = None
     tenure: Tenure = Tenure()
     held: Held = Held()
+    claims: bool = False
     found: Found = Found()
     verdict: DatabaseVerdict = DatabaseVerdict.UNKNOWN
     reach: Watermark | None = None

@@ -10,6 +10,7 @@ The order is the order of what must hold first:
 5. Nothing is started without a grant that was taken up and a permit that has held ever since. The first start under a
    grant is made as the grant says; any later one only on leases that say normal. Else the grant is given back and
    another asked for. So nothing is started without the API in a new pod: a new incarnation needs a grant.
+6. While the API says that the kernel fences it, it is started under a fence that is proven, or not at all.
 """
 
 from enum import StrEnum
@@ -19,6 +20,7 @@ from msgspec import Struct
 from twinlease.api.pair import Isolation
 from twinlease.api.servinglease import DatabaseVerdict
 from twinlease.decide import obey
+from twinlease.ipc.protocol import Code
 from twinlease.model.states import FailoverState
 from twinlease.netlink.choose import Network
 from twinlease.sidecar import orders
@@ -235,7 +237,13 @@ def _granted(now: Observed, step: Step) -> Step:
         if now.failure is not None and now.failure.code == "exited":
             missing = f"{now.failure.message}; {missing}"
         return Step(Action.WAIT, "WaitingForGrant", missing)
+    if _unproven(now) and not now.claims:
+        return step  # what its failure waited for: nobody relies on the kernel's fence any more
     return _try(now, step.action, step.reason, step.message)
+
+
+def _unproven(now: Observed) -> bool:
+    return now.failure is not None and now.failure.code == Code.UNPROVEN
 
 
 def startable(now: Observed) -> bool:
@@ -269,7 +277,7 @@ def _try(now: Observed, action: Action, reason: str, message: str) -> Step:
     if now.may_fetch if action is Action.FETCH else now.may_start:
         return Step(action, reason, message)
     if now.failure is not None and not now.running:
-        return Step(Action.WAIT, "Exited", now.failure.message)
+        return Step(Action.WAIT, "FenceUnproven" if _unproven(now) else "Exited", now.failure.message)
     return Step(Action.WAIT, reason, message)
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
+from twinlease.api.pair import Isolation
 from twinlease.api.servinglease import InForce, Own
 from twinlease.decide.pairview import entry
 from twinlease.decide.permit import ASKING_PERIOD, period
@@ -99,6 +100,17 @@ class Renewal(threading.Thread):
         self._sent: tuple[str, int, Own] | None = None
         self._sent_at = self._tried_at = float("-inf")
         self._pause = 0.0
+        self._claimed = True  # what an earlier process wrote, or has on its way, is not known
+
+    @property
+    def claims(self) -> bool:
+        """Whether the API says, or may come to say by what is on its way, that the kernel fences the server.
+
+        Then the end of the permit is evidence, and no server may run that the kernel does not fence. It ends when a
+        write that says otherwise has succeeded: none that was sent before can succeed after it.
+        """
+        with self._news:
+            return self._claimed or (self._draft is not None and _claims(self._draft.own.in_force))
 
     def submit(self, draft: Draft | None, *, now: bool = False) -> None:
         """Have an own part written instead of the last; ``now``: whether it differs or not."""
@@ -132,6 +144,7 @@ class Renewal(threading.Thread):
         """Try one write."""
         with self._news:
             draft, self._asked = self._draft, False
+            self._claimed |= draft is not None and _claims(draft.own.in_force)
         if draft is None:
             return
         self._tried_at = self._clocks.boot()
@@ -166,6 +179,8 @@ class Renewal(threading.Thread):
         client = self._client(_timeout(draft.own.in_force))
         answer = client.json_patch(SERVING_LEASES, lease.metadata.name, self._namespace, patch)
         self._sent, self._sent_at = draft.significant(), sent
+        with self._news:
+            self._claimed = _claims(own.in_force)
         if own.in_force.epoch and not self._rolled_back(draft):
             self._keeper.confirmed(sent, own.in_force)
         self.written = Written(sent, own)
@@ -199,6 +214,10 @@ class Renewal(threading.Thread):
                 _log.warning("cannot renew", extra=kv(why=problem[:300]))
             else:
                 _log.info("renewed", extra=kv(renewal=self.written.own.renewal if self.written else 0))
+
+
+def _claims(in_force: InForce) -> bool:
+    return in_force.kernel_fence and in_force.isolation is Isolation.FENCE
 
 
 def _seconds(in_force: InForce) -> float:

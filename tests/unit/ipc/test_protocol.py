@@ -25,7 +25,8 @@ from twinlease.ipc.protocol import (
 )
 
 REVISION = "0123456789abcdef" * 4
-FENCE = {"mode": "Kernel", "partner": "10.0.0.2", "failoverPort": 647, "omapiPort": 7911, "peerPort": 0}
+PORTS = {"failoverPort": 647, "omapiPort": 7911, "peerPort": 0}
+FENCE = {"mode": "Kernel", "partner": "10.0.0.2", **PORTS, "proven": False}
 START = {
     "interface": "eth0",
     "edits": ["recover"],
@@ -33,7 +34,7 @@ START = {
     "deadline": 12.5,
     "fence": FENCE,
 }
-APPLY = {"v": 2, "id": 7, "op": "apply", "revision": REVISION, **START}
+APPLY = {"v": 3, "id": 7, "op": "apply", "revision": REVISION, **START}
 
 
 def line(**changes: Any) -> bytes:  # noqa: ANN401  # wrong types are the point
@@ -109,17 +110,18 @@ def test_requests_survive_the_way(request_: Request) -> None:
         (line(fence={**FENCE, "partner": "fe80::1"}), Code.BAD_REQUEST, 7),
         (line(fence={**FENCE, "omapiPort": 65536}), Code.BAD_REQUEST, 7),
         (line(fence={**FENCE, "omapiPort": True}), Code.BAD_REQUEST, 7),
-        (b'{"v":2,"id":1,"op":"start","interface":"eth0"}', Code.BAD_REQUEST, 1),
-        (b'{"v":2,"id":1,"op":"permit"}', Code.BAD_REQUEST, 1),
-        (b'{"v":2,"id":1,"op":"close","deadline":1}', Code.BAD_REQUEST, 1),
-        (b'{"v":2,"id":1,"op":"remember","record":[]}', Code.BAD_REQUEST, 1),
-        (b'{"v":2,"id":1,"op":"remember","record":{"a":NaN}}', Code.BAD_REQUEST, 1),
-        (b'{"v":2,"id":1,"op":"remember","record":{"a":"' + b"x" * MAX_RECORD + b'"}}', Code.BAD_REQUEST, 1),
-        (b'{"v":2,"id":1,"op":"stop","grace":-1}', Code.BAD_REQUEST, 1),
-        (b'{"v":2,"id":1,"op":"stop","grace":31}', Code.BAD_REQUEST, 1),
-        (b'{"v":2,"id":1,"op":"stop","grace":NaN}', Code.BAD_REQUEST, 1),
-        (b'{"v":2,"id":1,"op":"stop","grace":true}', Code.BAD_REQUEST, 1),
-        (b'{"v":2,"id":1,"op":"status","grace":1}', Code.BAD_REQUEST, 1),
+        (line(fence={**FENCE, "proven": 1}), Code.BAD_REQUEST, 7),
+        (b'{"v":3,"id":1,"op":"start","interface":"eth0"}', Code.BAD_REQUEST, 1),
+        (b'{"v":3,"id":1,"op":"permit"}', Code.BAD_REQUEST, 1),
+        (b'{"v":3,"id":1,"op":"close","deadline":1}', Code.BAD_REQUEST, 1),
+        (b'{"v":3,"id":1,"op":"remember","record":[]}', Code.BAD_REQUEST, 1),
+        (b'{"v":3,"id":1,"op":"remember","record":{"a":NaN}}', Code.BAD_REQUEST, 1),
+        (b'{"v":3,"id":1,"op":"remember","record":{"a":"' + b"x" * MAX_RECORD + b'"}}', Code.BAD_REQUEST, 1),
+        (b'{"v":3,"id":1,"op":"stop","grace":-1}', Code.BAD_REQUEST, 1),
+        (b'{"v":3,"id":1,"op":"stop","grace":31}', Code.BAD_REQUEST, 1),
+        (b'{"v":3,"id":1,"op":"stop","grace":NaN}', Code.BAD_REQUEST, 1),
+        (b'{"v":3,"id":1,"op":"stop","grace":true}', Code.BAD_REQUEST, 1),
+        (b'{"v":3,"id":1,"op":"status","grace":1}', Code.BAD_REQUEST, 1),
     ],
 )
 def test_nothing_unknown_gets_in(text: bytes, code: str, number: int) -> None:
@@ -136,7 +138,7 @@ def test_any_bytes_are_a_request_or_a_protocol_error(data: bytes) -> None:
 
 
 def test_a_fence_survives_the_way() -> None:
-    fence = FenceSpec("Process", "", 647, 7911, 648)
+    fence = FenceSpec("Process", "", 647, 7911, 648, proven=True)
     request = decode_request(line(fence=fence.fields()))
     assert fence_of(request.fields["fence"]) == fence
 
@@ -148,8 +150,8 @@ def test_replies() -> None:
     assert caught.value.code == Code.START
     with pytest.raises(ProtocolError, match="does not fit"):
         decode_reply(encode_result(4, {}), 3)
-    with pytest.raises(ProtocolError, match="version 3"):
-        decode_reply(b'{"v":3,"id":3,"ok":true,"result":{}}', 3)
+    with pytest.raises(ProtocolError, match="version 4"):
+        decode_reply(b'{"v":4,"id":3,"ok":true,"result":{}}', 3)
 
 
 @given(st.lists(st.binary(max_size=50).map(lambda raw: raw.replace(b"\n", b" "))), st.integers(1, 40))

@@ -305,6 +305,15 @@ def test_an_order_for_the_partner_or_answered_already_is_none() -> None:
     assert plan(replace(ALONE, found=replace(ALONE.found, record=answered))).action is Action.WAIT
 
 
+def test_a_start_that_the_fence_kept_from_is_made_once_nobody_relies_on_it() -> None:
+    refused = Failure(code="unproven", message="the kernel's fence is relied on, and not proven")
+    now = replace(INSTALLED, may_start=False, failure=refused, claims=True)
+    assert (plan(now).action, plan(now).reason) == (Action.WAIT, "FenceUnproven")
+    assert plan(replace(now, may_start=True)).action is Action.START, "it may be proven by now"
+    assert plan(replace(now, claims=False)).action is Action.START, "at once"
+    assert plan(replace(now, claims=False, failure=FAILURE)).action is Action.WAIT
+
+
 def test_a_server_that_was_prepared_for_partner_down_is_told_to_enter_it() -> None:
     surviving = replace(BEGUN, surviving=True)
     starting = in_states(S.STARTUP, S.COMMUNICATIONS_INTERRUPTED)

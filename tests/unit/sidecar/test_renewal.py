@@ -8,6 +8,7 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from tests.unit.sidecar.snapshots import BOOT, FENCED, GRANT, IN_FORCE, NEW, NORMAL, OWN, TENURE, guard, lease, observed
+from twinlease.api.pair import Isolation
 from twinlease.decide.permit import ASKING_PERIOD, MARGIN
 from twinlease.ipc.client import GuardStatus, GuardUnreachable
 from twinlease.kube.protocol import ApiError, Json
@@ -170,6 +171,37 @@ def test_under_a_grant_that_is_not_the_drafts_nothing_is_written(scene: Scene) -
     scene.lease = scene.as_stored(lease(replace(GRANT, holder="", epoch=6), OWN))
     scene.renewal.turn()
     assert scene.patches == []
+
+
+UNFENCED = replace(UP, guard=guard(NEW, fence=FENCED._replace(kernel=False)))
+
+
+def test_what_the_api_may_come_to_say_of_the_fence_ends_with_a_write_that_says_otherwise(scene: Scene) -> None:
+    assert scene.renewal.claims, "what a process before it wrote is not known"
+    scene.submit(UNFENCED)
+    assert scene.renewal.claims, "it is not written yet"
+    scene.errors = [ApiError(0, "", "timed out")]
+    scene.renewal.turn()
+    assert scene.renewal.claims
+    scene.renewal.turn()
+    assert not scene.renewal.claims
+    scene.submit(UP)
+    assert scene.renewal.claims, "it may be sent at any moment"
+    scene.submit(UNFENCED)
+    assert not scene.renewal.claims
+    scene.submit(UP)
+    scene.errors = [ApiError(0, "", "timed out")]
+    scene.renewal.turn()
+    scene.submit(UNFENCED)
+    assert scene.renewal.claims, "it may have arrived"
+    scene.renewal.turn()
+    assert not scene.renewal.claims
+
+
+def test_where_the_end_of_the_permit_is_no_evidence_nothing_is_claimed(scene: Scene) -> None:
+    scene.submit(replace(UP, lease=lease(replace(GRANT, isolation=Isolation.SERVE), OWN)))
+    scene.renewal.turn()
+    assert not scene.renewal.claims
 
 
 def test_to_an_api_that_was_rolled_back_it_speaks_once_and_earns_nothing(scene: Scene) -> None:
