@@ -128,11 +128,21 @@ def connection(guard: Guard) -> Iterator[socket.socket]:
 
 def alive(pid: int) -> bool:
     """Tell whether a process runs: it exists and is no zombie."""
+    return state_of(pid) not in {"", "Z", "X"}
+
+
+def freeze(pid: int) -> None:
+    """Stop a process, and wait until it stands still."""
+    os.kill(pid, signal.SIGSTOP)
+    until("it stands still", lambda: state_of(pid) == "T", timeout=5, every=0.001)
+
+
+def state_of(pid: int) -> str:
+    """Return the letter of a process's state (proc(5)); empty if there is none."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in {"Z", "X"}
+        return ""
 
 
 def package_copy(directory: Path) -> Path:

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.lab.waiting import until
-from tests.net.guarded import Guard, alive, as_user, confined, connection, dhcpd_of, process_of, start
+from tests.net.guarded import Guard, alive, as_user, confined, connection, dhcpd_of, freeze, process_of, start
 from tests.net.jig import UID, Jig
 from tests.net.services import service
 from twinlease.ipc.client import GuardUnreachable
-from twinlease.ipc.protocol import MAX_LINE, Code, ProtocolError
+from twinlease.ipc.protocol import MAX_LINE, Code, Op, ProtocolError, Request, encode_request
 from twinlease.model.states import Role
 
 NO_SUBNET = "authoritative;\n"
@@ -137,7 +139,7 @@ def test_stop_stops_and_an_exit_is_told_with_its_last_words(guard: Guard) -> Non
 
 def test_a_server_that_does_not_listen_is_killed_after_its_grace(guard: Guard) -> None:
     pid = guard.client.apply(good(guard), start()).pid
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     began = time.monotonic()
     status = guard.client.stop(0.5)
     assert 0.4 < time.monotonic() - began < 3
@@ -153,18 +155,18 @@ def test_sigterm_stops_dhcpd_cleanly(guard: Guard) -> None:
     assert "reason=Stopped" in guard.said()
 
 
-def test_a_client_that_hangs_up_changes_nothing_and_status_never_waits(guard: Guard) -> None:
-    before = guard.client.apply(good(guard), start())
-    os.kill(before.pid, signal.SIGSTOP)
+def test_a_command_under_way_goes_on_without_its_client_and_status_does_not_wait_for_one_that_is_there(
+    guard: Guard,
+) -> None:
+    pid = frozen(guard)
     revision = guard.offer("# another\n" + guard.engine.render(service(), Role.PRIMARY))
     with connection(guard) as sock:
-        apply = {"v": 3, "id": 1, "op": "apply", "revision": revision, **start().fields()}
-        sock.sendall(json.dumps(apply).encode() + b"\n")
-    began = time.monotonic()
-    assert guard.client.status().pid == before.pid
-    assert time.monotonic() - began < 1
-    os.kill(before.pid, signal.SIGCONT)
-    until("it was applied", lambda: guard.client.status().current == revision, timeout=10)
+        sent(guard, sock, line(Op.APPLY, revision=revision, **start().fields()))
+        began = time.monotonic()
+        assert guard.client.status().pid == pid
+        assert time.monotonic() - began < 1
+    os.kill(pid, signal.SIGCONT)
+    assert guard.client.status().current == revision
 
 
 def test_commands_run_one_after_the_other(guard: Guard) -> None:
@@ -330,3 +332,71 @@ def capabilities(pid: int) -> dict[str, int]:
 def bits(*names: str) -> int:
     """Return the set of these capabilities."""
     return sum(1 << CAPABILITIES[name] for name in names)
+
+
+# --- whoever asked is gone --------------------------------------------------------------------------------------------
+def line(op: str, **fields: object) -> bytes:
+    """Return a request's line."""
+    return encode_request(Request(1, op, fields))
+
+
+def frozen(guard: Guard) -> int:
+    """Have a server run that ends by force only; return its process id."""
+    pid = guard.client.apply(good(guard), start()).pid
+    freeze(pid)
+    return pid
+
+
+def sent(guard: Guard, sock: socket.socket, request: bytes) -> None:
+    """Send a request, and wait until the guard has taken it in: it looks at all that there is before it looks again."""
+    sock.sendall(request)
+    for _ in range(2):
+        guard.client.status()
+
+
+def test_what_waits_is_not_done_when_whoever_asked_has_hung_up(guard: Guard) -> None:
+    pid = frozen(guard)
+    begin = start().fields()
+    revision = guard.offer("# 2\n" + guard.engine.render(service(), Role.PRIMARY))
+    with connection(guard) as first, first.makefile("rb") as replies:
+        sent(guard, first, line(Op.STOP, grace=0.5))
+        for request in (
+            line(Op.START, restart=True, **begin),
+            line(Op.APPLY, revision=revision, **begin),
+            line(Op.REMEMBER, record={"epoch": 9}),
+        ):
+            with connection(guard) as dead:
+                sent(guard, dead, request)
+                assert alive(pid)
+        assert not json.loads(replies.readline())["result"]["running"]
+    status = guard.client.stop(0)  # in line after them
+    assert (status.running, status.starts, status.record) == (False, 1, None)
+    assert guard.said().count("code=gone") == 3
+    assert guard.client.start(start()).running
+
+
+def test_a_permit_of_a_sidecar_that_has_died_meanwhile_is_not_given(guard: Guard) -> None:
+    deadline = time.clock_gettime(time.CLOCK_BOOTTIME) + 30
+    pid = guard.client.apply(good(guard), start(deadline=deadline)).pid
+    assert guard.process is not None
+    os.kill(guard.process.pid, signal.SIGSTOP)
+    with connection(guard) as dead:
+        dead.sendall(line(Op.PERMIT, deadline=deadline + 60) + line(Op.STOP, grace=1))
+    os.kill(guard.process.pid, signal.SIGCONT)
+    status = guard.client.status()
+    assert (status.permit.deadline, status.pid, alive(pid)) == (deadline, pid, True)
+
+
+@pytest.mark.parametrize("op", [Op.STOP, Op.START])
+def test_the_next_one_sees_what_the_last_one_began_only_when_it_is_done(guard: Guard, op: str) -> None:
+    pid = frozen(guard)
+    with connection(guard) as dead:
+        fields = {"grace": 1.0} if op == Op.STOP else {"restart": True, **start().fields()}
+        sent(guard, dead, line(op, **fields))
+        assert guard.client.status().pid == pid, "whoever asked is told at any time"
+    if op == Op.START:
+        threading.Timer(0.5, os.kill, (pid, signal.SIGKILL)).start()  # sooner than the guard would
+    status = guard.client.status()
+    assert not alive(pid)
+    assert (status.running, status.starts) == ((False, 1) if op == Op.STOP else (True, 2))
+    assert alive(status.pid) == status.running

@@ -1,6 +1,7 @@
 """The guard's socket: accepts the sidecar, refuses everybody else, hands requests on one at a time."""
 
 import os
+import select
 import socket
 import struct
 from collections import deque
@@ -11,7 +12,7 @@ from twinlease.guard.loop import READ, Loop
 from twinlease.ipc.framing import LineBuffer
 from twinlease.ipc.protocol import ProtocolError, Request, decode_request, encode_error
 
-Submit = Callable[[Request, Callable[[bytes], None]], None]
+Submit = Callable[[Request, Callable[[bytes], None], Callable[[], bool]], None]
 Note = Callable[[str], None]
 
 _MAX_CONNECTIONS = 16
@@ -25,7 +26,7 @@ class Listener:
     Args:
         loop: Who calls us.
         path: The socket; whatever is there is replaced, for the directory is ours.
-        submit: Runs a request and calls back with the line of the answer.
+        submit: Runs a request, calls back with the line of the answer, and may ask whether the client has hung up.
         note: Logs a sentence.
     """
 
@@ -104,9 +105,13 @@ class _Connection:
 
     def _work(self) -> None:
         while self._lines and not self._busy and not self._closed:
+            if self._gone():
+                # What a dead sidecar wanted is not done in its name: the next one may know better.
+                self._close()
+                return
             self._busy = True
             try:
-                self._submit(decode_request(self._lines.popleft()), self._answered)
+                self._submit(decode_request(self._lines.popleft()), self._answered, self._gone)
             except ProtocolError as error:
                 self._answered(encode_error(error))
         if self._closed:
@@ -116,6 +121,14 @@ class _Connection:
             self._loop.unwatch(self._socket.fileno())
         else:
             self._loop.watch(self._socket.fileno(), READ, self._readable)
+
+    def _gone(self) -> bool:
+        """Tell whether the client has hung up, whatever there is still to read of it."""
+        if self._closed:
+            return True
+        poll = select.poll()
+        poll.register(self._socket, 0)  # what is told without being asked for: that the other end is closed
+        return bool(poll.poll(0))
 
     def _answered(self, line: bytes) -> None:
         self._busy = False

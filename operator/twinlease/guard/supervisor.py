@@ -4,6 +4,9 @@ The one exception is the end of the server's permit, which the keeper sees to; p
 
 A command is a generator that yields how many seconds it is willing to wait; it is resumed when that time is over or
 when the server has ended, whichever comes first. So the order of things stands in one place and nothing blocks.
+
+Whoever asked may be gone before it is their turn: then nothing is done, for the next one judges anew. A command that is
+under way goes on to its end, as a server half changed serves nobody; until then nobody else is told how things are.
 """
 
 import os
@@ -41,6 +44,7 @@ from twinlease.ipc.protocol import (
 
 Steps = Generator[float, None, None]
 Reply = Callable[[bytes], None]
+Gone = Callable[[], bool]
 
 # A kill cannot be refused, but a process in an uninterruptible system call ends only after it.
 _KILL_SECONDS = 30.0
@@ -115,8 +119,10 @@ class Supervisor:
         self._starts = 0
         self._last_exit: dict[str, Any] | None = None
         self._wanted_end = ""
-        self._waiting: deque[tuple[Request, Reply]] = deque()
+        self._waiting: deque[tuple[Request, Reply, Gone]] = deque()
+        self._settling: list[tuple[Request, Reply]] = []
         self._active: Steps | None = None
+        self._gone: Gone = _nobody_gone
         self._finish: Callable[[ProtocolError | None], None] = lambda _: None
 
     @property
@@ -124,10 +130,16 @@ class Supervisor:
         """Whether the server's process exists."""
         return self._server is not None
 
-    def submit(self, request: Request, reply: Reply) -> None:
-        """Run a request when those before it are done; ``reply`` gets the line of the answer."""
+    def submit(self, request: Request, reply: Reply, gone: Gone) -> None:
+        """Run a request when those before it are done.
+
+        Args:
+            request: What is wanted.
+            reply: Gets the line of the answer.
+            gone: Tells whether whoever asked has hung up.
+        """
         if request.op not in (Op.STATUS, Op.PERMIT, Op.CLOSE):
-            self._waiting.append((request, reply))
+            self._waiting.append((request, reply, gone))
             self._next()
             return
         try:
@@ -138,7 +150,9 @@ class Supervisor:
         except ProtocolError as error:
             self._refuse(request, reply, error)
         else:
-            reply(encode_result(request.id, self.status()))
+            self._settling.append((request, reply))
+            if self._active is None or not self._gone():
+                self._tell()
 
     def status(self) -> dict[str, Any]:
         """Return the result of the status operation."""
@@ -174,6 +188,7 @@ class Supervisor:
     def shut_down(self, done: Callable[[], None]) -> None:
         """Drop whatever is going on, stop the server, take the fence down, then call ``done``."""
         self._waiting.clear()
+        self._gone = _nobody_gone
         if self._active is not None:
             self._active.close()
 
@@ -186,7 +201,10 @@ class Supervisor:
 
     def _next(self) -> None:
         while self._active is None and self._waiting:
-            request, reply = self._waiting.popleft()
+            request, reply, gone = self._waiting.popleft()
+            if gone():
+                self._refuse(request, reply, ProtocolError(Code.GONE, "whoever asked has hung up: nothing is done"))
+                continue
 
             def finish(error: ProtocolError | None, request: Request = request, reply: Reply = reply) -> None:
                 if error is None:
@@ -194,7 +212,14 @@ class Supervisor:
                 else:
                     self._refuse(request, reply, error)
 
+            self._gone = gone
             self._run(self._command(request.op, request.fields), finish)
+
+    def _tell(self) -> None:
+        """Answer those who asked how things are."""
+        asked, self._settling = self._settling, []
+        for request, reply in asked:
+            reply(encode_result(request.id, self.status()))
 
     def _refuse(self, request: Request, reply: Reply, error: ProtocolError) -> None:
         self._log("WARNING", "command failed", {"op": request.op, "code": error.code, "why": error})
@@ -229,6 +254,7 @@ class Supervisor:
             return
         self._active = None
         self._finish(error)
+        self._tell()
         self._next()
 
     def _apply(self, revision: str, start: Start) -> Steps:
@@ -396,6 +422,10 @@ class Supervisor:
 
     def _log(self, level: str, message: str, fields: Mapping[str, object]) -> None:
         self._relay.write(logline.line(level, "twinlease.guard", message, fields, time.time()))
+
+
+def _nobody_gone() -> bool:
+    return False
 
 
 def _start_of(fields: Mapping[str, Any]) -> Start:

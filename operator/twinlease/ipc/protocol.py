@@ -58,6 +58,7 @@ class Code:
     START = "start"
     LAPSED = "lapsed"
     UNPROVEN = "unproven"
+    GONE = "gone"
 
 
 class Mode:
