@@ -80,8 +80,9 @@ def bring_up(world: World, operator: Operator) -> None:
 
 
 def settle(world: World, operator: Operator, pair: str = "p") -> None:
-    """Let operator, scheduler and sidecars act in turns until nobody has anything to do."""
+    """Let operator, scheduler and sidecars act in turns until nobody has anything to do; their clocks agree."""
     idle = 0
+    world.clock = lambda: operator.now
     for _ in range(_TURNS):
         idle = 0 if operator.look(pair) else idle + 1
         if idle == _QUIET_TURNS:

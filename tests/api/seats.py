@@ -1,5 +1,6 @@
 """The sidecars' part in the serving lease, played by the test with the tokens that the real ones have."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -21,13 +22,12 @@ from twinlease.api.servinglease import (
     ServingLeaseSpec,
 )
 from twinlease.controller.manifests.serving import full
+from twinlease.decide import dates
 from twinlease.decide.pairview import entry
 from twinlease.kube import official
 from twinlease.kube.client import Client
 from twinlease.kube.protocol import SERVICE_ACCOUNTS, SERVING_LEASES, Json, Transport
 from twinlease.model.states import Role
-
-NOW = "2026-01-01T00:00:00Z"
 
 
 class Seat:
@@ -39,14 +39,18 @@ class Seat:
         namespace: Of the pair.
         pair: Its name.
         role: Which server.
+        clock: Its node's wall clock.
     """
 
-    def __init__(self, server: ApiServer, admin: Client, namespace: str, pair: str, role: Role) -> None:
+    def __init__(
+        self, server: ApiServer, admin: Client, namespace: str, pair: str, role: Role, clock: Callable[[], float]
+    ) -> None:
         self._server = server
         self._admin = admin
         self._namespace = namespace
         self._pair = pair
         self.role = role
+        self._clock = clock
         self.boot = 1
         self.pod: Json = {}
         self.client: Client | None = None
@@ -107,8 +111,8 @@ class Seat:
         """Renew under the grant, in a failover state."""
         grant = self.grant
         if not self.lineage.id:
-            self.lineage = Lineage(id=f"id-{self.role}", confirmed=NOW)
-        self.lineage = replace(self.lineage, counter=self.lineage.counter + 1)
+            self.lineage = Lineage(id=f"id-{self.role}")
+        self.lineage = replace(self.lineage, counter=self.lineage.counter + 1, confirmed=dates.text(self._clock()))
         self.database = Database(verdict=DatabaseVerdict.INTACT, state=state)
         force = InForce(
             epoch=grant.epoch,

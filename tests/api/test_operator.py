@@ -235,6 +235,8 @@ def test_a_reservation_inside_a_range_waits_until_nobody_can_hold_its_address(wo
     assert "range 10.9.0.121" in world.text("p-primary")
 
     operator.now += 1800 + 60
+    operator.look()
+    assert MAC not in world.text("p-primary"), "only the operator's clock has stepped"
     settle(world, operator)
     assert world.conditions(RESERVATIONS, "printer")["Programmed"]["status"] == "True"
     assert MAC in world.text("p-primary")

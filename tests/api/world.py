@@ -74,6 +74,7 @@ class World:
         self.namespace = namespace
         self._sidecar = Client(self._transport, "twinlease-sidecar")
         self._seats: dict[str, Seat] = {}
+        self.clock: Callable[[], float] = lambda: 1_800_000_000.0  # of all nodes
 
     def nodes(self, names: Sequence[str] = NODE_NAMES) -> None:
         """Make nodes, all ready."""
@@ -166,12 +167,16 @@ class World:
             elif name in seats:
                 seats[name].ask(ready=bool(_revision(server)))
 
+    def time(self) -> float:
+        """Return the time by the clocks of all nodes."""
+        return self.clock()
+
     def seat(self, role: str, pair: str = "p") -> Seat:
         """Return what plays a sidecar's part in the serving lease, in the pod that there is."""
         name = f"{pair}-{role}"
         assert self._server is not None
         if name not in self._seats:
-            self._seats[name] = Seat(self._server, self.admin, self.namespace, pair, Role(role))
+            self._seats[name] = Seat(self._server, self.admin, self.namespace, pair, Role(role), self.time)
         self._seats[name].sit(self.pods()[name])
         return self._seats[name]
 

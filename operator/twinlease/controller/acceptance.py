@@ -18,6 +18,7 @@ from twinlease.controller.remains import remains
 from twinlease.controller.serverspec import told
 from twinlease.controller.snapshot import Snapshot, wish
 from twinlease.decide import acceptance, ledger, placement
+from twinlease.decide.dates import Clocks
 from twinlease.decide.ledger import Ledger, LedgerError, Served
 from twinlease.kube.protocol import PAIRS, POOLS, RESERVATIONS, Json
 from twinlease.model import conditions, placed
@@ -96,12 +97,12 @@ class Acceptance(Struct, frozen=True, kw_only=True):
         return deleted or not wanted.exposures
 
 
-def judge(found: Snapshot, now: float) -> Acceptance:
+def judge(found: Snapshot, clocks: Clocks) -> Acceptance:
     """Return what of the users' objects counts.
 
     Args:
         found: What is known of the pair.
-        now: Wall clock, seconds since the epoch.
+        clocks: What time it is.
     """
     pair = found.pair
     if pair is None:
@@ -109,7 +110,7 @@ def judge(found: Snapshot, now: float) -> Acceptance:
     owner = Owner(namespace=pair.meta.namespace, name=pair.meta.name, uid=pair.meta.uid)
     held = found.ledger(owner)
     stored, unreadable = _read(held)
-    observed = ledger.observe(stored or Ledger(), _running(found), int(now))
+    observed = ledger.observe(stored or Ledger(), _running(found), clocks.earliest, clocks.latest)
     if _refused(found, observed):
         observed = ledger.withdraw(observed)
     verdict = acceptance.accept(observed.accepted, _objects(found, pair), _surroundings(found, pair.spec))

@@ -19,11 +19,12 @@ from twinlease.controller.events import Announcer
 from twinlease.controller.guarded import Guarded
 from twinlease.controller.objects import Held, Lease, pair_of, read
 from twinlease.controller.report import report
-from twinlease.controller.serving import Senses, at_rest
+from twinlease.controller.serving import Senses, at_rest, clocks
 from twinlease.controller.sightings import Sightings
 from twinlease.controller.snapshot import Snapshot
 from twinlease.controller.telling import Teller
 from twinlease.controller.workqueue import WorkQueue
+from twinlease.decide.dates import Clocks
 from twinlease.kube.client import Client
 from twinlease.kube.protocol import NODES, PAIRS, SERVING_LEASES, ApiError, Json, Resource
 from twinlease.log import kv
@@ -46,8 +47,8 @@ _NOT_FOUND = 404
 class Judge(Protocol):
     """Validation and ledger."""
 
-    def __call__(self, found: Snapshot, now: float) -> Acceptance:
-        """Return what of the users' objects counts; ``now`` is wall clock, seconds since the epoch."""
+    def __call__(self, found: Snapshot, clocks: Clocks) -> Acceptance:
+        """Return what of the users' objects counts."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -174,8 +175,8 @@ class Controller:
         """
         now = self._clock()
         found = self._snapshot(key)
-        accepted = self._judge(found, now)
         senses = self._senses(key, found)
+        accepted = self._judge(found, clocks(found, senses, now))
         environment = Environment(image=self._settings.image, render=self._render, now=now, senses=senses)
         wanted = reconcile.plan(found, accepted, environment)
         self._note(key, wanted.facts)

@@ -5,6 +5,7 @@ servers have reported their addresses the configurations, the rights to read the
 """
 
 from collections.abc import Mapping
+from math import inf
 
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
@@ -24,6 +25,7 @@ from twinlease.controller.serving import Limits, Serving
 from twinlease.controller.snapshot import Snapshot, wish
 from twinlease.controller.steps import Apply, Create, Delete, Once, Step, Swap
 from twinlease.decide import ledger, placement, rollout
+from twinlease.decide.dates import Clocks
 from twinlease.decide.ledger import Ledger, Served
 from twinlease.decide.pairview import entry
 from twinlease.decide.rollout import ServerView
@@ -60,7 +62,7 @@ def plan(snapshot: Snapshot, accepted: Acceptance, environment: Environment) -> 
     pair, spec = snapshot.pair, accepted.spec
     if pair is None or pair.meta.deleting:
         return _over(snapshot, environment)
-    wait = _held_for(accepted, environment.now)
+    wait = _held_for(accepted, serving.clocks(snapshot, environment.senses, environment.now))
     obstacle = _INVALID if spec is None else _obstacle(snapshot, pair, spec)
     if spec is None or obstacle is not None:
         steps = _recording(_owner(pair), accepted, accepted.ledger)
@@ -110,10 +112,10 @@ def _held_back(accepted: Acceptance) -> Decision | None:
     return Decision(action=rollout.Action.WAIT, reason=reason, message=message) if reason else None
 
 
-def _held_for(accepted: Acceptance, now: float) -> float | None:
+def _held_for(accepted: Acceptance, time: Clocks) -> float | None:
     """Return in how many seconds an address becomes free by time alone."""
     end = ledger.wake(accepted.ledger)
-    return None if end is None else max(1.0, end - now + 1)
+    return None if end is None or time.earliest == -inf else max(1.0, end - time.earliest + 1)
 
 
 def _plan(case: Case, wait: float | None) -> Plan:

@@ -4,6 +4,7 @@ The write carries the version that was judged: who is late, or does not lead any
 """
 
 from collections.abc import Mapping
+from math import inf
 
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
@@ -19,6 +20,7 @@ from twinlease.controller.sightings import Memory
 from twinlease.controller.snapshot import Snapshot
 from twinlease.controller.steps import Swap
 from twinlease.decide import dates, serving
+from twinlease.decide.dates import Clocks
 from twinlease.decide.evidence import stopped
 from twinlease.decide.pairview import Policy, Sight, View
 from twinlease.decide.partnerdown import Action, Verdict
@@ -113,10 +115,10 @@ def look(  # noqa: PLR0913  # each argument is one source of what is judged
         now: Wall clock, seconds since the epoch.
     """
     owner = Owner(namespace=pair.meta.namespace, name=pair.meta.name, uid=pair.meta.uid)
-    held = snapshot.lease
+    held, time = snapshot.lease, clocks(snapshot, senses, now)
     owned = spec.storage.reclaim_policy is ReclaimPolicy.DELETE
     if held is None:
-        lease = _bounded(ServingLeaseSpec(established=established), limits, now)
+        lease = _bounded(ServingLeaseSpec(established=established), limits, time)
         step = Swap(resource=SERVING_LEASES, body=manifest.serving_lease(owner, lease, None, owned=owned))
         return Serving(
             verdict=_said("Created", "The serving lease is made: nobody has asked yet"), lease=lease, step=step
@@ -124,7 +126,7 @@ def look(  # noqa: PLR0913  # each argument is one source of what is judged
     if held.spec is None:
         return Serving(verdict=_said("Unreadable", f"The serving lease cannot be read: {held.problem}"))
     said = annotations.words(pair.meta, held.spec.epoch)
-    view = _view(snapshot, spec, _bounded(held.spec, limits, now), said, senses, now)
+    view = _view(snapshot, spec, _bounded(held.spec, limits, time), said, senses, now)
     judgement = serving.judge(view)
     lease = judgement.lease or view.lease
     body = manifest.serving_lease(owner, lease, held, owned=owned)
@@ -137,9 +139,16 @@ def look(  # noqa: PLR0913  # each argument is one source of what is judged
         lease=lease,
         step=None if current else Swap(resource=SERVING_LEASES, body=body),
         exclusive=judgement.lease is not None and judgement.verdict.action in _RIGHTS,
-        again=_again(view, judgement.verdict),
+        again=_again(view, judgement.verdict, time),
         judged={role: bool(stopped(view, role)) for role in Role},
     )
+
+
+def clocks(snapshot: Snapshot, senses: Senses, now: float) -> Clocks:
+    """Return what time it is; ``now`` is the operator's wall clock, seconds since the epoch."""
+    lease = None if snapshot.lease is None else snapshot.lease.spec
+    silent = {role: senses.memory.silent(role, senses.monotonic) for role in Role}
+    return dates.clocks(lease, silent, now)
 
 
 def idle(snapshot: Snapshot, reason: str, message: str) -> Serving:
@@ -233,25 +242,26 @@ def _seen(role: Role, senses: Senses) -> Sight:
     )
 
 
-def _bounded(lease: ServingLeaseSpec, limits: Limits | None, now: float) -> ServingLeaseSpec:
+def _bounded(lease: ServingLeaseSpec, limits: Limits | None, time: Clocks) -> ServingLeaseSpec:
     """Return the lease with the bounds that go with the configurations: raised before one is published."""
     if limits is None or not limits.published:
         return lease
     settled = limits.settled
     return replace(
         lease,
-        max_lease=dates.bound(lease.max_lease, limits.max_lease, now, settled=settled),
-        mclt=dates.bound(lease.mclt, limits.mclt, now, settled=settled),
+        max_lease=dates.bound(lease.max_lease, limits.max_lease, time, settled=settled),
+        mclt=dates.bound(lease.mclt, limits.mclt, time, settled=settled),
     )
 
 
-def _again(view: View, verdict: Verdict) -> float | None:
+def _again(view: View, verdict: Verdict, time: Clocks) -> float | None:
     """Return when to look again: when time changes the verdict, a report is too old, or a bound may be lowered."""
     waits = [] if verdict.retry is None else [verdict.retry]
     waits += [left for role in Role if (left := view.fresh_for(role)) > 0]
     bounds = (view.lease.max_lease, view.lease.mclt)
-    waits += [max(1.0, dates.seconds(each.until) - view.now) for each in bounds if each.until]
-    return None if not waits else max(_SOON, min(waits))
+    waits += [max(1.0, dates.seconds(each.until) - time.earliest) for each in bounds if each.until]
+    soonest = min(waits, default=inf)
+    return None if soonest == inf else max(_SOON, soonest)
 
 
 def _meta_stays(body: Json, held: Lease) -> bool:

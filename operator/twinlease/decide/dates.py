@@ -1,13 +1,55 @@
-"""Dates that a serving lease's contents imply, and bounds that may be lowered only when their time has come. Pure."""
+"""Dates that a serving lease's contents imply, and bounds that may be lowered only when their time has come. Pure.
+
+A date goes by wall clocks, and any one of them may be wrong: the operator's steps, or another operator leads. So a date
+has come only when the operator and every server that serves say so, and a wait begins at the latest that one says.
+"""
 
 import datetime as dt
+from collections.abc import Mapping
 
-from twinlease.api.servinglease import Bound
-from twinlease.decide.pairview import View
+from msgspec import Struct
+
+from twinlease.api.servinglease import Bound, ServingLeaseSpec
+from twinlease.decide.pairview import View, entry
 from twinlease.model import durations
 from twinlease.model.states import Role
 
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
+SLACK = 60
+"""Seconds by which a date may lie further ahead than the wait that it ends: clocks may be set back by that."""
+
+
+class Clocks(Struct, frozen=True, kw_only=True):
+    """What time it is by all who can tell, seconds since the epoch.
+
+    Attributes:
+        earliest: What is over by then is over; minus infinity: no server can tell, so nothing is.
+        latest: From then on a wait counts that begins now.
+    """
+
+    earliest: float
+    latest: float
+
+
+def clocks(lease: ServingLeaseSpec | None, silent: Mapping[Role, float], now: float) -> Clocks:
+    """Return what time it is.
+
+    Args:
+        lease: As it is known; each server puts the time by its own clock into it when it renews.
+        silent: For how many seconds each server's part has been held as it is, by a monotonic clock.
+        now: The operator's wall clock, seconds since the epoch.
+    """
+    told = {} if lease is None else {role: entry(lease, role) for role in Role}
+    serving = {
+        role: each.own.lineage.confirmed
+        for role, each in told.items()
+        if each.grant.holder
+        and each.own.incarnation == each.grant.holder
+        and each.own.in_force.epoch == each.grant.epoch
+    }
+    servers = [seconds(date) + silent[role] for role, date in serving.items() if date]
+    return Clocks(earliest=min(now, *servers) if servers else float("-inf"), latest=max([now, *servers]))
 
 
 def text(seconds: float) -> str:
@@ -61,13 +103,13 @@ def longest_permit(view: View) -> float:
     return max(map(durations.seconds, lengths))
 
 
-def bound(old: Bound, wanted: float, now: float, *, settled: bool) -> Bound:
+def bound(old: Bound, wanted: float, clocks: Clocks, *, settled: bool) -> Bound:
     """Return a bound after a wish for another value: raised at once, lowered when the old value's time has passed.
 
     Args:
         old: The bound in force.
         wanted: Seconds.
-        now: Wall clock, seconds since the epoch.
+        clocks: What time it is.
         settled: Both servers run what is wanted: only from then on does the old value's time count.
     """
     before = durations.seconds(old.duration)
@@ -75,6 +117,6 @@ def bound(old: Bound, wanted: float, now: float, *, settled: bool) -> Bound:
         return Bound(duration=durations.text(int(wanted)))
     if not settled:
         return Bound(duration=old.duration)
-    if not old.until:
-        return Bound(duration=old.duration, until=text(now + before))
-    return Bound(duration=durations.text(int(wanted))) if now >= seconds(old.until) else old
+    if not old.until or seconds(old.until) > clocks.latest + before + SLACK:
+        return Bound(duration=old.duration, until=text(clocks.latest + before))
+    return Bound(duration=durations.text(int(wanted))) if clocks.earliest >= seconds(old.until) else old

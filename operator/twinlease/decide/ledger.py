@@ -34,6 +34,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from twinlease.decide.acceptance import State
+from twinlease.decide.dates import SLACK
 from twinlease.model import build, spans
 from twinlease.model.service import Endpoint, Pool, Reservation, Service
 from twinlease.model.spans import Span, Spans
@@ -47,7 +48,7 @@ DYNAMIC = ""
 """Owner of what the servers lease out as they like."""
 
 MARGIN = 10
-"""Seconds by which the clocks of two operators, one after the other, may differ."""
+"""Seconds by which a clock may be wrong without anybody heeding it."""
 
 
 class LedgerError(ValueError):
@@ -165,23 +166,25 @@ def decode(stored: bytes) -> Ledger:
     return ledger
 
 
-def observe(ledger: Ledger, running: Mapping[Role, str], now: int) -> Ledger:
+def observe(ledger: Ledger, running: Mapping[Role, str], now: float, latest: float | None = None) -> Ledger:
     """Note what both servers run, and forget what has passed.
 
     Args:
         ledger: As stored.
         running: Revision of the configuration that each server runs. A server belongs in it only if it reported for
             the present generation of its DHCPServer: else it may be about to start an older revision.
-        now: Seconds since the epoch.
+        now: Seconds since the epoch, by the earliest clock.
+        latest: The same by the latest clock; None: there is only one.
     """
+    latest = now if latest is None else latest
     told = ledger.revisions
     confirmed = all(role in told and running.get(role) == told[role] for role in Role)
     left = []
     for each in ledger.exposures:
         if each.live or (each.until is None and not confirmed):
             left.append(each)
-        elif each.until is None:
-            left.append(replace(each, until=now + each.lease + MARGIN))
+        elif each.until is None or each.until > latest + each.lease + MARGIN + SLACK:
+            left.append(replace(each, until=int(latest) + each.lease + MARGIN))
         elif each.until > now:
             left.append(each)
     return replace(ledger, exposures=tuple(left), fallback=None if confirmed else ledger.fallback)
