@@ -189,6 +189,8 @@ def _nothing_left(view: View, role: Role) -> Way:
         return _wait("LeaseDatabaseLost", message, retry=left)
     if both:
         return _go(Start.FRESH, "BegunAnew", "Both lease databases are lost and every lease has ended: both begin anew")
+    if (refused := _step_refused(view, role)) is not None:
+        return refused
     return _go(Start.SURVIVE, "BegunAnew", f"Every lease that is not known any more has ended: the {role} begins anew")
 
 
@@ -206,15 +208,26 @@ def _take_over(view: View, role: Role) -> Way:
 
 
 def _takeover_refused(view: View, role: Role) -> Way | None:
+    """Return why a server does not take over now from one that is stopped."""
+    if (refused := _step_refused(view, role)) is not None:
+        return refused
+    lowered = mclt_changed(view, role.other, view.lease.mclt.until)
+    return None if lowered is None else _wait("MCLTLowered", lowered[0], retry=lowered[1])
+
+
+def _step_refused(view: View, role: Role) -> Way | None:
+    """Return why a server is not put into partner-down at its start: whose word is it, and who takes that step?
+
+    A partner that asks has proven its stop by itself; a human who vouches for it, or for the leases, took the step.
+    """
     if not view.policy.guarded:
         message = "The ValidatingAdmissionPolicy twinlease-serving-lease or its binding is missing: no word is trusted"
         return _wait("PolicyMissing", message)
-    known = view.asks(role.other) or view.sights[role.other].confirmed
+    known = view.asks(role.other) or view.sights[role.other].confirmed or view.give_up
     if view.policy.mode is not PartnerDownMode.AUTOMATIC and not known:
         mode = view.policy.mode
         return _wait(str(mode), f"The {role} would start in partner-down now, but spec.partnerDown.mode is {mode}")
-    lowered = mclt_changed(view, role.other, view.lease.mclt.until)
-    return None if lowered is None else _wait("MCLTLowered", lowered[0], retry=lowered[1])
+    return None
 
 
 # --- one is the survivor ----------------------------------------------------------------------------------------------
@@ -256,18 +269,22 @@ def _behind_survivor(view: View, role: Role) -> Way:
         return _wait("PartnerFirst", f"The {role} waits: the {survivor} starts first, in partner-down")
     # Who took nothing over, or lost what it took over, has nothing to give to the one that returns.
     lost = view.lease.established and (not _intact(view, survivor) if asking else not down)
-    if lost and _intact(view, role):
-        mclt = durations.seconds(view.lease.mclt.duration)
-        left = mclt - view.sights[survivor].gone
-        if left > 0:
-            message = f"The survivor has no leases to give: its promises end in {left:.0f}s, then the {role} serves"
-            return _wait("SurvivorLost", message, retry=left)
-        return _go(Start.SURVIVE, "SurvivorLost", f"The survivor has no leases to give: the {role} takes over from it")
     if lost:
-        return _nothing_left(view, role)
+        return _instead(view, role) if _intact(view, role) else _nothing_left(view, role)
     return _go(
         Start.RECOVER, "Recover", f"The {role} returns: it takes over the leases of the {survivor} and then serves"
     )
+
+
+def _instead(view: View, role: Role) -> Way:
+    """An intact server whose survivor has nothing to give it: what that one promised ends within the MCLT."""
+    left = durations.seconds(view.lease.mclt.duration) - view.sights[role.other].gone
+    if left > 0:
+        message = f"The survivor has no leases to give: its promises end in {left:.0f}s, then the {role} serves"
+        return _wait("SurvivorLost", message, retry=left)
+    if (refused := _takeover_refused(view, role)) is not None:
+        return refused
+    return _go(Start.SURVIVE, "SurvivorLost", f"The survivor has no leases to give: the {role} takes over from it")
 
 
 def _given_up(view: View, survivor: Role) -> bool:

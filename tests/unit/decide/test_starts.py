@@ -186,6 +186,44 @@ def test_both_lost_wait_for_the_last_lease_and_then_begin_anew_one_after_the_oth
         assert granted.lease.servers.primary.grant.start is Start.FRESH
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, "BegunAnew"),
+        ({"guarded": False}, "PolicyMissing"),
+        ({"mode": PartnerDownMode.MANUAL}, "Manual"),
+        ({"mode": PartnerDownMode.NEVER}, "Never"),
+    ],
+)
+def test_who_begins_anew_alone_takes_the_step_into_partner_down_and_it_is_asked_for(
+    changes: dict[str, object], reason: str
+) -> None:
+    view = silent(asking(quiet(), PRIMARY, verdict=LOST), SECONDARY, 100_000.0)
+    view = sight(sight(replace(view, now=NOW + 9_000), PRIMARY, gone=9_000.0), SECONDARY, gone=9_000.0)
+    view = policy(view, **changes)
+    judged = starts.judge(view, PRIMARY)
+    assert judged is not None
+    assert (judged.verdict.reason, judged.lease is None) == (reason, reason != "BegunAnew")
+    for by_hand in (replace(view, give_up=True), sight(view, SECONDARY, confirmed=True)):
+        again = starts.judge(by_hand, PRIMARY)
+        assert again is not None
+        assert again.verdict.reason == ("PolicyMissing" if reason == "PolicyMissing" else "BegunAnew")
+
+
+def test_who_takes_over_from_a_survivor_without_leases_takes_that_step_too() -> None:
+    asks = asking(asking(alone(quiet()), PRIMARY, verdict=LOST, state="Unknown"), SECONDARY, state=CI)
+    asks = sight(asks, PRIMARY, gone=1800.0)
+    gone = sight(asking(silent(alone(quiet()), PRIMARY, 9000.0), SECONDARY, state=CI), PRIMARY, gone=1800.0)
+    gone = own(gone, PRIMARY, answer=Answered(epoch=3, result=Answer.REFUSED))
+    manual = {"mode": PartnerDownMode.MANUAL}
+    expected = [(asks, {}, "SurvivorLost"), (asks, manual, "SurvivorLost"), (asks, {"guarded": False}, "PolicyMissing")]
+    expected += [(gone, {}, "SurvivorLost"), (gone, manual, "Manual"), (gone, {"guarded": False}, "PolicyMissing")]
+    for view, changes, reason in expected:
+        judged = starts.judge(policy(view, **changes), SECONDARY)
+        assert judged is not None
+        assert (judged.verdict.reason, judged.lease is None) == (reason, reason != "SurvivorLost")
+
+
 def test_what_was_served_on_promises_while_the_api_was_away_counts_from_the_proof_of_the_end_of_both() -> None:
     """No write came for three hours, in which each carried the other on: a date after the last one says nothing."""
     later = replace(asking(asking(quiet(), PRIMARY, verdict=LOST), SECONDARY, verdict=LOST), now=NOW + 3 * 3600)
