@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.lab.waiting import until
 from tests.net.jig import Namespace
 from twinlease.netlink.rtnl import RouteNetlink
 
@@ -53,6 +54,19 @@ def test_an_interface_that_is_not_there_is_not_read(links: RouteNetlink) -> None
     assert {link.name for link in links.read(None)} == {"lo", "eth0"}
 
 
+def test_a_point_to_point_links_own_end_is_its_address(node: Namespace, links: RouteNetlink) -> None:
+    node.ip("address add 10.4.0.1 peer 10.4.0.2 dev eth1")
+    found = {link.name: link for link in links.read(None)}
+    assert [str(had.address) for had in found["eth1"].addresses] == ["10.4.0.1/32"]
+
+
+def test_a_list_that_comes_in_many_messages_is_read_to_its_end(node: Namespace, links: RouteNetlink) -> None:
+    node.ip(*(f"address add 10.9.{number // 250}.{number % 250 + 1}/32 dev eth1" for number in range(1000)))
+    found = {link.name: link for link in links.read("eth1")}
+    assert set(found) == {"lo", "eth0", "eth1"}
+    assert len({had.address for had in found["eth1"].addresses}) == 1000
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -70,10 +84,14 @@ def test_a_change_wakes_the_waiter(links: RouteNetlink, node: Namespace, change:
         links.wait()
         woken.set()
 
+    def settled() -> bool:
+        """Tell whether it wakes nobody any more that the carriers came up a moment ago."""
+        woken.clear()
+        threading.Thread(target=wait, daemon=True).start()
+        return not woken.wait(0.2)
+
+    until("nothing changes", settled, timeout=5)
     before = links.read("eth1")
-    waiter = threading.Thread(target=wait, daemon=True)
-    waiter.start()
-    assert not woken.wait(0.2)
     node.ip(change)
     began = time.monotonic()
     assert woken.wait(1)
