@@ -43,8 +43,9 @@ lock: $(STAMP) ## Resolve the dependencies anew into the lock files
 	    --output-file requirements$${group:+-$$group}.lock; done
 
 .PHONY: crds
-crds: install ## Generate crds/ from operator/twinlease/api
+crds: install ## Generate crds/ from operator/twinlease/api, and manifests/admission.yaml from what the operator looks for
 	$(BIN)/twinlease crds --output crds
+	cp operator/twinlease/controller/manifests/admission.yaml manifests/admission.yaml
 
 # --- checks, by cost --------------------------------------------------------------------------------------------------
 .PHONY: lint

@@ -143,7 +143,9 @@ def _unfit(view: View, role: Role) -> Judgement | None:
         reason, message = "NoReport", f"The {role} has not renewed lately: nothing is known of it"
     elif not view.policy.guarded:
         reason = "PolicyMissing"
-        message = "The ValidatingAdmissionPolicy twinlease-serving-lease or its binding is missing: no word is trusted"
+        message = (
+            "The ValidatingAdmissionPolicy twinlease-serving-lease or its binding is not as shipped: no word is trusted"
+        )
     elif own.database.verdict is not DatabaseVerdict.INTACT:
         reason, message = "LineageUnverified", f"The {role}'s lease database is not verified: {own.database.verdict}"
     elif not _cut_off(view, role):

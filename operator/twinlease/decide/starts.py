@@ -221,7 +221,9 @@ def _step_refused(view: View, role: Role) -> Way | None:
     A partner that asks has proven its stop by itself; a human who vouches for it, or for the leases, took the step.
     """
     if not view.policy.guarded:
-        message = "The ValidatingAdmissionPolicy twinlease-serving-lease or its binding is missing: no word is trusted"
+        message = (
+            "The ValidatingAdmissionPolicy twinlease-serving-lease or its binding is not as shipped: no word is trusted"
+        )
         return _wait("PolicyMissing", message)
     known = view.asks(role.other) or view.sights[role.other].confirmed or view.give_up
     if view.policy.mode is not PartnerDownMode.AUTOMATIC and not known:
