@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from twinlease.api.pair import Isolation, Takeover
 from twinlease.api.server import ServerStatus
-from twinlease.api.servinglease import DatabaseVerdict, Phase, Start
+from twinlease.api.servinglease import DatabaseVerdict, Phase
 from twinlease.controller.manifests.common import server_name
 from twinlease.controller.serving import Serving
 from twinlease.controller.snapshot import Snapshot
@@ -71,14 +71,12 @@ def told(snapshot: Snapshot, serving: Serving, before: Takeover) -> Told:
 
 
 def executed(view: View) -> bool:
-    """Tell whether a survivor is in partner-down: by order, which it says to have executed, or from its start on."""
+    """Tell whether a survivor is in partner-down: it says so, or says to have executed the order."""
     lease = view.lease
     if lease.phase is Phase.BOTH or not lease.survivor:
         return False
     role = Role(lease.survivor)
-    if view.state(role) is FailoverState.PARTNER_DOWN or partnerdown.executed(view, role):
-        return True
-    return view.confirmed(role) and view.grant(role).start is Start.SURVIVE
+    return view.state(role) is FailoverState.PARTNER_DOWN or partnerdown.executed(view, role)
 
 
 def _partner_down(serving: Serving, snapshot: Snapshot) -> Verdict:

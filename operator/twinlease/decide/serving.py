@@ -97,8 +97,17 @@ def _alone(view: View, asking: list[Verdict]) -> Verdict:
         return asking[0] if asking else _said("Returning", message, survivor)
     if view.state(Role(survivor)) in INTERRUPTED:  # it met its partner, before that died
         return partnerdown.judge(view, Role(survivor)).verdict
-    message = f"The {survivor} serves alone, in {view.state(Role(survivor))}; the {Role(survivor).other} is revoked"
-    return _said("Executed", message, survivor)
+    return _lone(view, Role(survivor))
+
+
+def _lone(view: View, role: Role) -> Verdict:
+    if partnerdown.in_partner_down(view, role):
+        return _said(
+            "Executed", f"The {role} serves alone, in {view.state(role)}; the {role.other} is revoked", str(role)
+        )
+    how = f"it is in {view.state(role)}" if view.confirmed(role) else "it has not taken up its grant"
+    message = f"The {role} is to serve alone, and is not in partner-down yet: {how}; the {role.other} is revoked"
+    return _said("Starting", message, str(role))
 
 
 def _said(reason: str, message: str, survivor: str) -> Verdict:

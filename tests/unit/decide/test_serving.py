@@ -43,6 +43,7 @@ from twinlease.api.servinglease import (
     Start,
     Watched,
 )
+from twinlease.controller import takeover
 from twinlease.decide import serving
 from twinlease.decide.pairview import Policy, Sight, View, with_grant
 from twinlease.decide.partnerdown import Action
@@ -292,6 +293,25 @@ def test_who_has_just_begun_to_look_takes_no_pair_for_broken() -> None:
     assert serving.judge(view).verdict.reason == "Normal"
     late = sight(view, PRIMARY, silent=100.0)
     assert serving.judge(late).verdict.reason == "NoReport"
+
+
+@pytest.mark.parametrize(
+    ("confirmed", "state", "reason", "said"),
+    [
+        (False, "Unknown", "Starting", "has not taken up its grant"),
+        (True, "Unknown", "Starting", "it is in Unknown"),
+        (True, "Startup", "Starting", "it is in Startup"),
+        (True, "PartnerDown", "Executed", "serves alone, in PartnerDown"),
+    ],
+)
+def test_a_survivor_serves_alone_once_it_says_so(*, confirmed: bool, state: str, reason: str, said: str) -> None:
+    view = lease(quiet(), phase=Phase.ALONE, survivor="primary", epoch=3)
+    view = grant(grant(view, SECONDARY, holder="", node=""), PRIMARY, start=Start.SURVIVE, duration="1h")
+    view = report(view, PRIMARY, state=state, partner_state="Unknown")
+    view = view if confirmed else grant(view, PRIMARY, epoch=3)
+    verdict = serving.judge(view).verdict
+    assert (verdict.reason, said in verdict.message) == (reason, True)
+    assert takeover.executed(view) == (reason == "Executed")
 
 
 def test_both_normal_settle_everything() -> None:
