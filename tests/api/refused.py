@@ -101,7 +101,7 @@ _TWO_RANGES = [{"start": "10.250.0.10", "end": "10.250.0.20"}, {"start": "10.250
 
 CASES: list[Case] = [
     *_bounds("spec.failover.split", 0, 256),
-    *_bounds("spec.failover.maxUnackedUpdates", 1, 1000),
+    *_bounds("spec.failover.maxUnackedUpdates", 1, 3),
     *_bounds("spec.failover.loadBalanceMaxSeconds", 0, 255),
     *_bounds("spec.primary.failoverPort", 1, 65535),
     *_bounds("spec.secondary.failoverPort", 1, 65535),

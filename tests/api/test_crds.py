@@ -48,7 +48,7 @@ def test_a_minimal_pair_gets_the_defaults(api: Rest, namespace: str) -> None:
         "failover": {
             "mclt": "30m",
             "maxResponseDelay": "30s",
-            "maxUnackedUpdates": 10,
+            "maxUnackedUpdates": 3,
             "loadBalanceMaxSeconds": 3,
         },
         "partnerDown": {"mode": "Automatic", "after": "5m"},

@@ -140,9 +140,10 @@ class Failover(Model, frozen=True, kw_only=True):
     ] = "30s"
     max_unacked_updates: Annotated[
         int,
-        Meta(ge=1, le=1000),
-        described("Unacknowledged binding updates on their way. Above 3 counts as 3, or dhcpd acknowledges late."),
-    ] = 10
+        # In the schema only: an object of an earlier version, which may say more, is to be read all the same.
+        Meta(ge=1, extra_json_schema={"maximum": 3}),
+        described("Unacknowledged binding updates on their way: 1 to 3, for with more dhcpd acknowledges late."),
+    ] = 3
     load_balance_max_seconds: Annotated[
         int,
         Meta(ge=0, le=255),

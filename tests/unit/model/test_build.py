@@ -71,7 +71,7 @@ def test_lease_times_that_are_left_out() -> None:
 def test_the_failover_parameters_have_the_defaults_of_real_life() -> None:
     found = failover("lan", PAIR)
     assert (found.mclt, found.split, found.hba, found.max_response_delay) == (1800, 128, None, 30)
-    assert (found.max_unacked_updates, found.load_balance_max_seconds) == (10, 3)
+    assert (found.max_unacked_updates, found.load_balance_max_seconds) == (3, 3)
     other = PairSpec(primary=PAIR.primary, secondary=PAIR.secondary, failover=Failover(hba=":".join(["f0"] * 32)))
     assert (failover("lan", other).split, failover("lan", other).hba) == (None, b"\xf0" * 32)
 

@@ -64,3 +64,12 @@ def test_reading_ignores_unknown_fields_and_reports_unreadable_ones() -> None:
         Problem(path="spec.ranges", value="10.0.0.1-10.0.0.9", allowed="be a list"),
     )
     assert structure.read(PoolSpec, None) == (Problem(path="spec", value="", allowed="be an object"),)
+
+
+def test_what_an_earlier_version_allowed_is_read_and_told() -> None:
+    """An object that is stored, and a ledger that remembers it, must not become unreadable."""
+    spec = structure.read(PairSpec, changed(VALID["pair"], ("spec.failover.maxUnackedUpdates", 10))["spec"])
+    assert isinstance(spec, PairSpec)
+    assert spec.failover.max_unacked_updates == 10
+    (problem,) = pair_problems("lan", spec)
+    assert str(problem) == "spec.failover.maxUnackedUpdates: '10' must be at most 3"
