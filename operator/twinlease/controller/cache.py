@@ -1,7 +1,8 @@
 """The one cache: what the operator knows of the cluster, never older than its own last write.
 
 Three sources feed it: watch events, the answers to our own writes, and complete listings. An object only ever moves to
-a newer resourceVersion. Listings also find what was deleted while no watch ran, which watches never tell.
+a newer resourceVersion, also across its deletion: an answer to a write that arrives after the watch has told of the
+deletion must not bring it back. Listings also find what was deleted while no watch ran, which watches never tell.
 """
 
 import threading
@@ -18,6 +19,8 @@ PairKey = tuple[str, str]
 
 _Key = tuple[str, str]
 
+_GRAVES = 10_000  # deletions remembered: an answer or a listing is late by seconds, not by so many
+
 
 class Cache:
     """Objects by kind, namespace and name, and by the pair to which they belong. Safe to use from several threads."""
@@ -26,7 +29,7 @@ class Cache:
         self._lock = threading.RLock()
         self._objects: dict[str, dict[_Key, Held]] = {}
         self._by_pair: dict[tuple[str, str, str], dict[str, Held]] = {}
-        self._deleted: set[str] | None = None
+        self._deleted: dict[str, str] = {}
 
     def store(self, resource: Resource, body: Json) -> bool:
         """Take in an object; tell whether anything but its version changed."""
@@ -37,8 +40,7 @@ class Cache:
         metadata = body["metadata"]
         key = (metadata.get("namespace", ""), metadata["name"])
         with self._lock:
-            if self._deleted is not None:
-                self._deleted.add(metadata.get("uid", ""))
+            self._bury(metadata.get("uid", ""), metadata.get("resourceVersion", ""))
             known = self._objects.get(resource.kind, {}).get(key)
             if known is None or known.meta.uid != metadata.get("uid", known.meta.uid):
                 return False
@@ -54,31 +56,19 @@ class Cache:
             marked = msgspec.structs.replace(known, meta=msgspec.structs.replace(known.meta, deleting=True))
             self._put(resource, marked)
 
-    @contextmanager
-    def listing(self) -> Iterator[None]:
-        """Remember deletions while a listing is under way, so that it cannot bring a deleted object back."""
-        with self._lock:
-            self._deleted = set()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._deleted = None
-
     def replace(self, resource: Resource, bodies: list[Json], resource_version: str) -> list[Held]:
-        """Take in a complete listing, made inside ``listing()``; return what is new, changed or gone."""
+        """Take in a complete listing; return what is new, changed or gone."""
         changed: list[Held] = []
         seen: set[_Key] = set()
         with self._lock:
             for body in bodies:
                 held = read(resource, body)
-                if self._deleted is not None and held.meta.uid in self._deleted:
-                    continue
                 seen.add((held.meta.namespace, held.meta.name))
                 if self._store(resource, held):
                     changed.append(held)
             for key, held in list(self._objects.get(resource.kind, {}).items()):
                 if key not in seen and not _newer(held.meta.resource_version, resource_version):
+                    self._bury(held.meta.uid, resource_version)
                     self._drop(resource, key, held)
                     changed.append(held)
         return changed
@@ -112,6 +102,9 @@ class Cache:
             known = objects.get(key)
             if known is not None and not _newer(held.meta.resource_version, known.meta.resource_version):
                 return False
+            grave = self._deleted.get(held.meta.uid)
+            if grave is not None and not _newer(held.meta.resource_version, grave):
+                return False
             if known is not None:
                 self._drop(resource, key, known)
             self._put(resource, held)
@@ -122,6 +115,13 @@ class Cache:
         pair = pair_of(resource, held)
         if pair is not None:
             self._by_pair.setdefault((resource.kind, held.meta.namespace, pair), {})[held.meta.name] = held
+
+    def _bury(self, uid: str, version: str) -> None:
+        """Remember up to which version an object is gone; one that lost its labels may be back."""
+        self._deleted.pop(uid, None)
+        self._deleted[uid] = version
+        if len(self._deleted) > _GRAVES:
+            del self._deleted[next(iter(self._deleted))]
 
     def _drop(self, resource: Resource, key: _Key, known: Held) -> None:
         del self._objects[resource.kind][key]

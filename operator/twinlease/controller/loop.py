@@ -131,9 +131,8 @@ class Controller:
             ApiError: A listing failed; the kinds before it are up to date.
         """
         for resource in watch.WATCHED:
-            with self.cache.listing():
-                found = watch.listing(self._client.list, resource, self._settings.namespaces)
-                changed = self.cache.replace(resource, found.items, found.resource_version)
+            found = watch.listing(self._client.list, resource, self._settings.namespaces)
+            changed = self.cache.replace(resource, found.items, found.resource_version)
             for held in changed:
                 if isinstance(held, Lease):
                     self._sighted(held)

@@ -164,8 +164,8 @@ def _damaged(view: View, role: Role) -> Way:
 
 
 def _begins_anew(view: View, role: Role) -> bool:
-    """Tell whether a server was granted a fresh start and has not been normal since: until then it is not intact."""
-    if _intact(view, role):
+    """Tell whether a server was granted a fresh start and has not been normal since: it knows of no lease at all."""
+    if _intact(view, role) and view.own(role).lineage.newest:
         return False
     grant, state = view.grant(role), view.state(role)
     begun = {*RETURNING, FailoverState.STARTUP, FailoverState.UNKNOWN}

@@ -42,8 +42,7 @@ def test_a_deletion_of_an_earlier_object_of_the_name_is_ignored() -> None:
 def test_a_listing_finds_what_no_watch_told() -> None:
     cache = Cache()
     cache.store(PODS, pod(5, name="gone"))
-    with cache.listing():
-        changed = cache.replace(PODS, [pod(6, name="new")], "7")
+    changed = cache.replace(PODS, [pod(6, name="new", uid="u2")], "7")
 
     assert sorted(each.meta.name for each in changed) == ["gone", "new"]
     assert [each.meta.name for each in cache.all(PODS)] == ["new"]
@@ -52,8 +51,7 @@ def test_a_listing_finds_what_no_watch_told() -> None:
 def test_a_listing_does_not_remove_what_is_newer_than_itself() -> None:
     cache = Cache()
     cache.store(PODS, pod(8))
-    with cache.listing():
-        cache.replace(PODS, [], "7")
+    cache.replace(PODS, [], "7")
 
     assert len(cache.all(PODS)) == 1
 
@@ -61,11 +59,32 @@ def test_a_listing_does_not_remove_what_is_newer_than_itself() -> None:
 def test_a_listing_does_not_bring_back_what_was_deleted_meanwhile() -> None:
     cache = Cache()
     cache.store(PODS, pod(5))
-    with cache.listing():
-        cache.remove(PODS, pod(6))
-        cache.replace(PODS, [pod(5)], "5")
+    cache.remove(PODS, pod(6))
+    cache.replace(PODS, [pod(5)], "5")
 
     assert cache.all(PODS) == []
+
+
+def test_an_answer_that_comes_after_the_deletion_does_not_bring_the_object_back() -> None:
+    """The watch may be faster than our own thread, which would then believe in it until the next listing."""
+    cache = Cache()
+    cache.store(PODS, pod(5))
+    cache.remove(PODS, pod(7))
+    assert not cache.store(PODS, pod(6))
+    assert cache.all(PODS) == []
+
+    cache.store(PODS, pod(8, uid="u2", name="other"))
+    cache.replace(PODS, [], "9")
+    assert not cache.store(PODS, pod(9, uid="u2", name="other"))
+    assert cache.all(PODS) == []
+
+
+def test_an_object_that_only_left_the_selection_may_come_back() -> None:
+    cache = Cache()
+    cache.store(PODS, pod(5))
+    cache.remove(PODS, pod(6))
+    assert cache.store(PODS, pod(7))
+    assert len(cache.all(PODS)) == 1
 
 
 def test_objects_are_found_by_the_pair_that_they_name() -> None:

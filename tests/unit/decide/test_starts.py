@@ -27,6 +27,7 @@ from twinlease.api.servinglease import (
     DatabaseVerdict,
     Evidence,
     Grant,
+    InForce,
     Lineage,
     Order,
     Own,
@@ -34,7 +35,8 @@ from twinlease.api.servinglease import (
     Start,
 )
 from twinlease.decide import starts
-from twinlease.decide.pairview import View
+from twinlease.decide.pairview import View, entry
+from twinlease.model.states import Role
 
 LOST, VIRGIN, FOREIGN = DatabaseVerdict.LOST, DatabaseVerdict.VIRGIN, DatabaseVerdict.FOREIGN
 CI = "CommunicationsInterrupted"
@@ -184,6 +186,25 @@ def test_both_lost_wait_for_the_last_lease_and_then_begin_anew_one_after_the_oth
         assert granted is not None
         assert granted.lease is not None
         assert granted.lease.servers.primary.grant.start is Start.FRESH
+        begun = sight(later.change(granted.lease), PRIMARY, age=0.0, silent=0.0)
+        assert reason_of(begun, SECONDARY) == (None, "PartnerStarts")
+        # It runs by itself and knows of no lease: what it has is as good as new, but it has served nobody.
+        begun = own(begun, PRIMARY, asks=UNSET, in_force=InForce(epoch=3, duration="4m"))
+        begun = own(
+            begun, PRIMARY, lineage=Lineage(id="new", counter=2), database=Database(verdict=DatabaseVerdict.INTACT)
+        )
+        for state in ("Startup", "Recover"):
+            assert reason_of(report(begun, PRIMARY, state=state), SECONDARY) == (Start.FRESH, "BegunAnew")
+        served = own(begun, PRIMARY, lineage=Lineage(id="new", counter=9, newest=int(NOW)))
+        assert reason_of(report(served, PRIMARY, state="Recover"), SECONDARY) == (None, "PartnerTakesOver")
+
+
+def reason_of(view: View, role: Role) -> tuple[Start | None, str]:
+    """Return how a server may start, and why."""
+    judged = starts.judge(view, role)
+    assert judged is not None
+    started = None if judged.lease is None else entry(judged.lease, role).grant.start
+    return started, judged.verdict.reason
 
 
 @pytest.mark.parametrize(
