@@ -80,7 +80,13 @@ test-e2e: lab-build ## On the lab: a real three-node cluster on this machine (ro
 	$(PYTEST) --timeout=900 tests/e2e
 
 .PHONY: test
-test: lint test-unit test-model test-api test-net test-e2e ## All of them
+test: lint test-unit test-model lab-build ## All of them
+	$(MAKE) --jobs=2 --output-sync=target --no-print-directory test-api test-net  # both wait more than they compute
+	$(MAKE) --no-print-directory test-e2e
+
+.PHONY: test-full
+test-full: test model ## And what takes hours: the whole model, every fault so often as its goal says (LABS=n)
+	$(MAKE) --no-print-directory fault-matrix RUNS=3 NEAREST=20 LABS=$(or $(LABS),2)
 
 .PHONY: bench
 bench: lab-build ## Measure (benchmarks/): start, rest, permit, throughput, gap, takeover (an hour; PART=one of them)
