@@ -227,11 +227,11 @@ class ManagedPair:
 
 
 @contextmanager
-def managed(jig: Jig, policy: Policy = CALM) -> Iterator[ManagedPair]:
+def managed(jig: Jig, policy: Policy = CALM, *, max_lease: int = 600) -> Iterator[ManagedPair]:
     """Build a managed pair on a jig, nothing of it running yet, and end what runs with the block."""
     with ExitStack() as stack:
         api = stack.enter_context(FakeApi(jig.directory))
-        operator = stack.enter_context(Operator(api, policy))
+        operator = stack.enter_context(Operator(api, policy, max_lease))
         members = {}
         for role, server in jig.servers.items():
             members[role] = Member(role, server.directory, server.namespace, api)

@@ -1,11 +1,13 @@
 """The seam: what twinlease needs of a DHCP server. One instance per engine, pure unless a method says otherwise."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Protocol
 
 from msgspec import Struct
 
+from twinlease.model.binding import Binding
 from twinlease.model.service import AddressRange, Service
 from twinlease.model.states import FailoverState, Role
 
@@ -88,8 +90,41 @@ class Control(Protocol):
             ControlError: The server is in any other state (nothing was written), or did not take it.
         """
 
+    def hold(self, addresses: Sequence[IPv4Address], until: int) -> Mapping[IPv4Address, str]:
+        """Have leases that run, or are over by this server's word alone, run until an instant; none is shortened.
+
+        Whatever is free or out of use by now is left alone, and so is the client. What the server made of it stands in
+        its lease database afterwards.
+
+        Args:
+            addresses: A few: the server does nothing else meanwhile.
+            until: Seconds since the epoch, by the server's wall clock.
+
+        Returns:
+            Those that the server refused, and why.
+
+        Raises:
+            ControlError: No answer within the deadline, or a refused key; some may have been held.
+        """
+
     def close(self) -> None:
         """Drop the connection; the next call makes a new one."""
+
+
+class BindingLog(Protocol):
+    """Reads a lease database incrementally: cheap when nothing or little was appended since the last call."""
+
+    def news(self) -> Iterator[Binding]:
+        """Yield what was recorded since the last call (I/O), in its order; at first, and at times again, everything.
+
+        It may be taken bit by bit; the next call comes when it is exhausted.
+
+        Raises:
+            OSError: The database cannot be read.
+        """
+
+    def close(self) -> None:
+        """Let go of the database; the next call reads everything."""
 
 
 class LeaseCounter(Protocol):
@@ -160,6 +195,9 @@ class Engine(Protocol):
 
     def lease_counter(self, lease_file: Path) -> LeaseCounter:
         """Return a counter for a lease database."""
+
+    def binding_log(self, lease_file: Path) -> BindingLog:
+        """Return a reader of a lease database; nothing is opened yet."""
 
     def recorded(self, lease_file: Path) -> Recorded:
         """Return what a lease database says (I/O), read with the server stopped.

@@ -8,7 +8,7 @@ import binascii
 import contextlib
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from pypureomapi import (  # type: ignore[import-untyped]  # typed inside, but without the py.typed marker
@@ -28,6 +28,10 @@ from twinlease.engines.protocol import ControlError
 _T = TypeVar("_T")
 _NOT_FOUND = 23  # ISC_R_NOTFOUND: dhcpd's status for an object that it does not know
 _READ_BYTES = 4096
+_ON_THEIR_WAY = 32
+"""Messages that are sent before the first of them is answered: few enough for the buffers of both ends."""
+
+Change = Callable[[Mapping[str, bytes]], Mapping[str, bytes]]
 
 
 class OmapiSession:
@@ -62,7 +66,7 @@ class OmapiSession:
         """
         with self._dead_after_error():
             answer = self._open(kind, name)
-            return None if answer is None else {key.decode("ascii"): value for key, value in answer.obj}
+            return None if answer is None else _attributes(answer)
 
     def update(self, kind: str, name: str, attributes: Mapping[str, bytes]) -> None:
         """Set attributes of the object of a kind that has a name. What the server makes of them is to be read back.
@@ -81,10 +85,43 @@ class OmapiSession:
             if number != 0:
                 raise OmapiError(f"updating {kind} {name!r}: error {number} {text}")
 
+    def change_each(self, kind: str, key: str, values: Sequence[bytes], change: Change) -> list[str]:
+        """Look objects of a kind up by an attribute, and set what follows from what each of them is.
+
+        Several messages are on their way at once, so it takes a fraction of as many calls of ``update``.
+
+        Args:
+            kind: Of the objects.
+            key: The attribute that finds each of them.
+            values: Its values.
+            change: Returns which attributes to set, in their order, given all that an object has; none: leave it.
+
+        Returns:
+            What went wrong with each, empty: nothing.
+
+        Raises:
+            ControlError: No answer in time, a lost connection, or an answer that is none. The session is dead then.
+        """
+        problems = [""] * len(values)
+        with self._dead_after_error():
+            updates: dict[int, OmapiMessage] = {}
+            found = self._exchange_all([_opening(kind, {key.encode(): value}) for value in values])
+            for index, answer in enumerate(found):
+                if answer.opcode != OMAPI_OP_UPDATE:
+                    problems[index] = "error {} {}".format(*_status(answer))
+                    continue
+                wanted = change(_attributes(answer))
+                if wanted:
+                    updates[index] = OmapiMessage.update(answer.handle)
+                    updates[index].update_object({name.encode("ascii"): value for name, value in wanted.items()})
+            answers = self._exchange_all(list(updates.values()))
+            for index, answer in zip(updates, answers, strict=True):
+                number, text = _status(answer)
+                problems[index] = f"error {number} {text}" if number else ""
+        return problems
+
     def _open(self, kind: str, name: str) -> OmapiMessage | None:
-        message = OmapiMessage.open(kind.encode())
-        message.update_object({b"name": name.encode()})
-        answer = self._exchange(message)
+        answer = self._exchange(_opening(kind, {b"name": name.encode()}))
         if answer.opcode == OMAPI_OP_UPDATE:
             return answer
         if _status(answer)[0] == _NOT_FOUND:
@@ -121,9 +158,21 @@ class OmapiSession:
         self._signer = signer
 
     def _exchange(self, message: OmapiMessage) -> OmapiMessage:
-        message.sign(self._signer)
-        self._connection.settimeout(self._timeout)
-        self._connection.sendall(message.as_string())
+        return self._exchange_all([message])[0]
+
+    def _exchange_all(self, messages: Sequence[OmapiMessage]) -> list[OmapiMessage]:
+        """Send messages and return their answers in the same order."""
+        answers: list[OmapiMessage] = []
+        for first in range(0, len(messages), _ON_THEIR_WAY):
+            part = messages[first : first + _ON_THEIR_WAY]
+            for message in part:
+                message.sign(self._signer)
+            self._connection.settimeout(self._timeout)
+            self._connection.sendall(b"".join(message.as_string() for message in part))
+            answers += [self._answer(message) for message in part]
+        return answers
+
+    def _answer(self, message: OmapiMessage) -> OmapiMessage:
         answer = self._read(self._buffer.parse_message())
         if answer.authid != self._signer.authid or not answer.verify({self._signer.authid: self._signer}):
             raise OmapiError("the answer is not signed with our key: the server refused it, or has another one")
@@ -164,6 +213,16 @@ def connect(host: str, port: int, key_name: str, secret: str, timeout: float) ->
     except OSError as error:
         raise ControlError(f"{peer}: {_reason(error)}") from error
     return OmapiSession(connection, peer, key_name, secret, timeout)
+
+
+def _opening(kind: str, found_by: Mapping[bytes, bytes]) -> OmapiMessage:
+    message = OmapiMessage.open(kind.encode())
+    message.update_object(dict(found_by))
+    return message
+
+
+def _attributes(answer: OmapiMessage) -> Mapping[str, bytes]:
+    return {key.decode("ascii"): value for key, value in answer.obj}
 
 
 def _status(answer: OmapiMessage) -> tuple[int, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from twinlease.api.server import ServerStatus
+from twinlease.engines.process import server_process
 from twinlease.engines.protocol import CheckError
 from twinlease.ipc.client import GuardUnreachable
 from twinlease.ipc.protocol import ProtocolError
@@ -17,6 +18,7 @@ from twinlease.log import kv
 from twinlease.sidecar import ownpart
 from twinlease.sidecar.board import Board, Parts
 from twinlease.sidecar.doing import Doer
+from twinlease.sidecar.holding import EVERY_SECONDS, Holder
 from twinlease.sidecar.looking import Looker
 from twinlease.sidecar.observed import Candidate, Verdict
 from twinlease.sidecar.plan import Action, Step, plan
@@ -47,6 +49,8 @@ class Agent:
         self._board = Board(parts)
         self._looker = Looker(self._board)
         self._doer = Doer(self._board, self._looker)
+        leases = parts.settings.lease_dir / server_process(parts.engine.name).lease_file_name
+        self._holder = Holder(lambda: parts.engine.binding_log(leases), parts.clocks.wall)
         self._reported = ServerStatus()
         self._reported_uid: str | None = None
         self._counted: object = None
@@ -57,7 +61,7 @@ class Agent:
         while not stopping():
             step = self.turn()
             if step.action is Action.WAIT:
-                self._parts.wake.wait(TICK_SECONDS)
+                self._parts.wake.wait(EVERY_SECONDS if self._holder.busy else TICK_SECONDS)
             self._parts.wake.clear()
 
     def turn(self) -> Step:
@@ -72,6 +76,8 @@ class Agent:
             self._look()
         self._parts.renewal.submit(ownpart.draft(self._board.now))
         self._report(plan(self._board.now))
+        if step.action is Action.WAIT:
+            self._hold()
         return step
 
     def network_changed(self) -> None:
@@ -116,6 +122,11 @@ class Agent:
         except ProtocolError:
             pass
         return False
+
+    def _hold(self) -> None:
+        desired = self._board.now.desired
+        if desired is not None:
+            self._holder.tend(self._board.now, self._parts.probe.control(self._looker.spoken(desired.object.spec)))
 
     def _look(self) -> None:
         before = self._board.now.desired

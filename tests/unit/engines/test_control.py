@@ -1,6 +1,7 @@
 """Control over a session that the test plays."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from ipaddress import IPv4Address
 
 import pytest
 
@@ -46,6 +47,22 @@ class Dhcpd:
     def update(self, kind: str, name: str, attributes: Mapping[str, bytes]) -> None:
         """Note what is written."""
         self.written.append((kind, name, dict(attributes)))
+
+    def change_each(
+        self,
+        kind: str,
+        key: str,
+        values: Sequence[bytes],
+        change: Callable[[Mapping[str, bytes]], Mapping[str, bytes]],
+    ) -> list[str]:
+        """Play the next answer for each."""
+        problems = []
+        for value in values:
+            found = self.lookup(kind, f"{key} {IPv4Address(value)}")
+            problems.append("" if found else "error 23 no object")
+            if found and (wanted := change(found)):
+                self.written.append((kind, str(IPv4Address(value)), wanted))
+        return problems
 
     def close(self) -> None:
         """End the session."""
@@ -136,3 +153,30 @@ def test_partner_down_that_was_not_taken_is_an_error() -> None:
     with pytest.raises(ControlError, match="was told to enter partner-down, and is in Startup"):
         IscControl(dhcpd.connect, "lan").enter_partner_down()
     assert len(dhcpd.written) == 1
+
+
+def in_binding(state: int, ends: int) -> Mapping[str, bytes]:
+    return {"state": state.to_bytes(4, "big"), "ends": ends.to_bytes(4, "big")}
+
+
+@pytest.mark.parametrize(
+    ("state", "ends", "written"),
+    [(2, 900, 1000), (2, 1000, None), (2, 1001, None), (3, 900, 1000), (4, 1200, 1200), (6, 0, 1000)]
+    + [(state, 900, None) for state in (1, 5, 7)],
+)
+def test_what_may_be_somebodys_is_held_and_never_shortened(state: int, ends: int, written: int | None) -> None:
+    dhcpd = Dhcpd([in_binding(state, ends)])
+    assert IscControl(dhcpd.connect, "lan").hold([IPv4Address("10.0.0.1")], 1000) == {}
+    assert dhcpd.asked == [("lease", "ip-address 10.0.0.1")]
+    wanted = (
+        [] if written is None else [("lease", "10.0.0.1", {"ends": written.to_bytes(4, "big"), "state": b"\0\0\0\2"})]
+    )
+    assert dhcpd.written == wanted
+    assert all(list(attributes) == ["ends", "state"] for _, _, attributes in dhcpd.written)  # dhcpd heeds the order
+
+
+def test_what_cannot_be_held_is_told_and_keeps_nothing_else_from_it() -> None:
+    dhcpd = Dhcpd([None, in_binding(4, 0)])
+    addresses = [IPv4Address("10.0.0.1"), IPv4Address("10.0.0.2")]
+    assert IscControl(dhcpd.connect, "lan").hold(addresses, 1000) == {addresses[0]: "error 23 no object"}
+    assert [name for _, name, _ in dhcpd.written] == ["10.0.0.2"]

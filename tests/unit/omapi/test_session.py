@@ -266,3 +266,47 @@ def test_garbage_is_a_control_error_and_nothing_else(garbage: bytes, greeted: bo
 
     with playing(play) as port, pytest.raises(ControlError):
         open_session(port).lookup("failover-state", "lan")
+
+
+def test_many_objects_are_changed_in_few_steps_each_by_what_it_is() -> None:
+    states = {bytes([10, 0, 0, n]): n % 3 for n in range(80)}
+    changed: dict[int, dict[bytes, bytes]] = {}
+    bursts: list[int] = []
+
+    def play(dhcpd: Dhcpd) -> None:
+        dhcpd.accept()
+        for _ in range(160 - 27 - 1):  # each is looked up, one is not there, and a third is left alone
+            message = dhcpd.hear()
+            bursts.append(len(dhcpd.buffer.buff))
+            if message.opcode == OMAPI_OP_UPDATE:
+                changed[message.handle] = dict(message.obj)
+                refused = message.handle == 5
+                dhcpd.say(_result(message, 6 if refused else 0, "no right" if refused else ""))
+                continue
+            assert dict(message.message)[b"type"] == b"lease"
+            address = dict(message.obj)[b"ip-address"]
+            if address[3] == 7:
+                dhcpd.say(_result(message, 23, "no object"))
+                continue
+            obj = [(b"state", bytes([states[address]]))]
+            dhcpd.say(OmapiMessage(opcode=OMAPI_OP_UPDATE, handle=address[3], rid=message.tid, obj=obj))
+
+    with playing(play) as port:
+        session = omapi.connect("127.0.0.1", port, "twinlease", SECRET, 5.0)
+        problems = session.change_each(
+            "lease",
+            "ip-address",
+            list(states),
+            lambda found: {"ends": found["state"], "state": b"\2"} if found["state"] != b"\0" else {},
+        )
+        session.close()
+    assert [index for index, problem in enumerate(problems) if problem] == [5, 7]
+    assert (problems[5], problems[7]) == ("error 6 no right", "error 23 no object")
+    assert sorted(changed) == [n for n in range(80) if n % 3 and n != 7]
+    assert all(list(found) == [b"ends", b"state"] for found in changed.values())
+    assert max(bursts) > 0  # the next one was there before the first had its answer
+
+
+def _result(question: OmapiMessage, number: int, text: str) -> OmapiMessage:
+    message = [(b"result", struct.pack("!I", number)), (b"message", text.encode())]
+    return OmapiMessage(opcode=OMAPI_OP_STATUS, rid=question.tid, message=message)

@@ -1,15 +1,20 @@
-"""dhcpd's failover state over its control interface (OMAPI): read in one exchange, and written in one case only.
+"""dhcpd's failover state and its leases over its control interface (OMAPI).
 
 This layer knows objects and attributes; the wire is a ``Session`` that is handed in (``twinlease.omapi`` makes them).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from ipaddress import IPv4Address
 from typing import Protocol
 
 from twinlease.engines.isc.states import from_number, to_number
 from twinlease.engines.protocol import ControlError, FailoverStatus
 from twinlease.model.states import FailoverState
+
+_ACTIVE, _EXPIRED, _RELEASED, _RESET = 2, 3, 4, 6
+"""Numbers of a lease's binding states."""
+_HELD = frozenset({_ACTIVE, _EXPIRED, _RELEASED, _RESET})
 
 
 class Session(Protocol):
@@ -29,12 +34,28 @@ class Session(Protocol):
             ControlError: There is none, it was refused, no answer in time, or a lost connection.
         """
 
+    def change_each(
+        self,
+        kind: str,
+        key: str,
+        values: Sequence[bytes],
+        change: Callable[[Mapping[str, bytes]], Mapping[str, bytes]],
+    ) -> list[str]:
+        """Set attributes of objects that are found by one of theirs, given all that each has; none: leave it.
+
+        Returns:
+            What went wrong with each, empty: nothing.
+
+        Raises:
+            ControlError: No answer in time, a lost connection, or an answer that is none.
+        """
+
     def close(self) -> None:
         """Drop the connection."""
 
 
 class IscControl:
-    """Reads a running dhcpd; writes nothing but ``enter_partner_down``.
+    """Reads a running dhcpd; writes nothing but ``enter_partner_down`` and ``hold``.
 
     Not thread-safe: one caller, in a thread of its own, for it blocks.
     """
@@ -91,6 +112,27 @@ class IscControl:
             raise ControlError(f"dhcpd was told to enter partner-down, and is in {after.local}")
         return after
 
+    def hold(self, addresses: Sequence[IPv4Address], until: int) -> Mapping[IPv4Address, str]:
+        """Have active, expired, released and reset leases be active until an instant.
+
+        ``ends`` and then ``state``, in one message: the end alone makes a lease expired, and between two messages dhcpd
+        could free it. State and end are looked at a moment before: should a client come in between, its lease ends
+        later in the file than it was promised, never earlier. Source: measured (dhcpd 4.4.3-P1).
+
+        Raises:
+            ControlError: No answer within the session's deadline, or a refused key.
+        """
+
+        def change(lease: Mapping[str, bytes]) -> Mapping[str, bytes]:
+            state, ends = _number(lease, "state"), _number(lease, "ends")
+            if state not in _HELD or (state == _ACTIVE and ends >= until):
+                return {}
+            return {"ends": max(ends, until).to_bytes(4, "big"), "state": _ACTIVE.to_bytes(4, "big")}
+
+        with self._session_dropped_after_error() as session:
+            problems = session.change_each("lease", "ip-address", [each.packed for each in addresses], change)
+        return {address: problem for address, problem in zip(addresses, problems, strict=True) if problem}
+
     @contextmanager
     def _session_dropped_after_error(self) -> Iterator[Session]:
         try:
@@ -112,4 +154,4 @@ def _number(attributes: Mapping[str, bytes], name: str) -> int:
     try:
         return int.from_bytes(attributes[name], "big")
     except KeyError:
-        raise ControlError(f"dhcpd's failover state has no {name}") from None
+        raise ControlError(f"dhcpd's answer has no {name}") from None

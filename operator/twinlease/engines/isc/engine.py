@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from twinlease.engines.isc import check, recorded, render
+from twinlease.engines.isc.bindings import IscBindingLog
 from twinlease.engines.isc.control import IscControl, Session
 from twinlease.engines.isc.usage import IscLeaseCounter
 from twinlease.engines.protocol import CheckResult, Recorded
@@ -64,6 +65,10 @@ class IscEngine:
     def lease_counter(self, lease_file: Path) -> IscLeaseCounter:
         """Return a counter for a lease file; nothing is opened yet."""
         return IscLeaseCounter(lease_file)
+
+    def binding_log(self, lease_file: Path) -> IscBindingLog:
+        """Return a reader of a lease file; nothing is opened yet."""
+        return IscBindingLog(lease_file)
 
     def recorded(self, lease_file: Path) -> Recorded:
         """Return what a lease file says; to be read with dhcpd stopped.

@@ -30,6 +30,7 @@ _ENDS = re.compile(rb"^[ \t]+ends (.+);", re.MULTILINE)
 _MY = re.compile(rb"^[ \t]+my state ([a-z-]+)(?: at (.+?))?;", re.MULTILINE)
 _PARTNER = re.compile(rb"^[ \t]+partner state ([a-z-]+)", re.MULTILINE)
 _DATE = re.compile(rb"[0-6] (\d{4}/\d\d/\d\d \d\d:\d\d:\d\d)")
+_TIME = re.compile(rb"\d{4}/\d\d/\d\d (?:[01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|60)")
 _EPOCH = re.compile(rb"epoch (\d{1,12});?")
 
 NEVER = b"never"
@@ -150,8 +151,10 @@ def without_torn_end(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 def seconds(when: bytes) -> int:
     """Return a time as seconds since the epoch; 0 for none, for ``NEVER``, and for what is no time."""
+    if not _TIME.fullmatch(when):
+        return 0
     try:
-        return calendar.timegm(time.strptime(when.decode("ascii"), "%Y/%m/%d %H:%M:%S"))
+        return _midnight(when[:10]) + int(when[11:13]) * 3600 + int(when[14:16]) * 60 + int(when[17:])
     except ValueError:
         return 0
 
@@ -159,6 +162,11 @@ def seconds(when: bytes) -> int:
 def text(when: int) -> bytes:
     """Return a time (seconds since the epoch) as text in the order of time."""
     return time.strftime("%Y/%m/%d %H:%M:%S", time.gmtime(when)).encode("ascii")
+
+
+@lru_cache(maxsize=64)  # a file has few days
+def _midnight(day: bytes) -> int:
+    return calendar.timegm(time.strptime(day.decode("ascii"), "%Y/%m/%d"))
 
 
 @lru_cache(maxsize=64)  # one edit writes the same time over and over

@@ -1,17 +1,12 @@
-"""How many addresses are in which binding state, and how far the leases reach, from dhcpd's lease file as it grows.
+"""How many addresses are in which binding state, and how far the leases reach, from dhcpd's lease file as it grows."""
 
-dhcpd appends a record whenever a lease changes, and now and then renames a rewritten file into place. So a call reads
-what was appended since the last one, or all of it when the file is another one, and nothing when it is as it was.
-"""
-
-import os
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from socket import inet_aton
-from typing import BinaryIO
 
 from twinlease.engines.isc import records
+from twinlease.engines.isc.follow import Follower
 from twinlease.engines.protocol import BindingCounts, Watermark
 from twinlease.model.service import AddressRange
 
@@ -19,12 +14,10 @@ _COUNTED = ("active", "free", "backup", "abandoned", "other")
 
 
 class IscLeaseCounter:
-    """Counts one lease file. Holds the file open, so that no later file can have its inode number. Not thread-safe."""
+    """Counts one lease file. Not thread-safe."""
 
     def __init__(self, lease_file: Path) -> None:
-        self._path = lease_file
-        self._file: BinaryIO | None = None
-        self._offset = 0
+        self._follower = Follower(lease_file)
         self._states: dict[int, str] = {}
         self._reach = _Reach()
         self._mine: tuple[str, bytes] | None = None
@@ -38,12 +31,16 @@ class IscLeaseCounter:
             OSError: The file cannot be read. A file that does not exist (yet) counts as empty.
         """
         wanted = {name: tuple(ranges) for name, ranges in pools.items()}
-        fresh = self._follow()
+        fresh = self._follower.changed()
+        if fresh:
+            self._states = {}
+            self._reach = _Reach()
         if fresh or wanted != self._tally.pools:
             self._tally = _Tally(wanted)
             for address, state in self._states.items():
                 self._tally.move(address, None, state)
-        self._read_new()
+        for block in self._follower.new():
+            self._take(block)
         return {name: dict(counts) for name, counts in self._tally.counts.items()}
 
     @property
@@ -58,37 +55,7 @@ class IscLeaseCounter:
 
     def close(self) -> None:
         """Let go of the file; the next count reads it from its beginning."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def _follow(self) -> bool:
-        """Open the file that the path names now, unless it is the one that is open; tell whether it was changed."""
-        try:
-            now = self._path.stat()
-        except FileNotFoundError:
-            if self._file is None:
-                return False
-            now = None
-        if self._file is not None and now is not None:
-            held = os.fstat(self._file.fileno())
-            if (held.st_dev, held.st_ino) == (now.st_dev, now.st_ino) and now.st_size >= self._offset:
-                return False
-        self.close()
-        self._offset = 0
-        self._states = {}
-        self._reach = _Reach()
-        if now is not None:
-            self._file = self._path.open("rb", buffering=0)
-        return True
-
-    def _read_new(self) -> None:
-        if self._file is None or os.fstat(self._file.fileno()).st_size == self._offset:
-            return
-        self._file.seek(self._offset)
-        for block in records.blocks(self._file):
-            self._take(block)
-            self._offset += len(block)
+        self._follower.close()
 
     def _take(self, block: bytes) -> None:
         for lease in records.leases(block):

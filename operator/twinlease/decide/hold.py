@@ -1,0 +1,42 @@
+"""Which leases a server that is cut off from its partner holds, and until when. Pure.
+
+When two servers meet again, either one's word of an address may win over the other's, whichever is newer: released and
+expired beat a lease that runs, and of two leases the shorter one may be taken by both. Source: measured with dhcpd. So
+while a server is cut off, nothing that it alone says may end before whatever its partner may have promised meanwhile:
+the longest lease, given at the very moment of the meeting. What it says is kept at least that far in the future.
+
+Times are seconds since the epoch, by the server's wall clock.
+"""
+
+from twinlease.model.binding import Binding, Standing
+
+AT_ONCE = 0.0
+"""Due whatever the time is."""
+
+_EARLY_SECONDS = 3
+"""It takes a moment to hold a lease, and times are whole seconds."""
+NEWS_SECONDS = 600
+"""What was written so long before the server noticed that it is cut off may be unknown to the partner: as long as
+``maxResponseDelay`` can be. Whatever was, is held in vain, which costs little."""
+
+
+def due(last: Binding, *, since: int, longest: int) -> float | None:
+    """Return when a lease is to be held; None: not as long as its last record is this one.
+
+    Args:
+        last: Its last record.
+        since: When the server was cut off.
+        longest: The longest lease that the partner may give, seconds.
+    """
+    if last.standing is Standing.ENDED:
+        return AT_ONCE
+    if last.standing is Standing.OTHER:
+        return None
+    # One that ends later than any that is given was held before, and its client may be the partner's by now.
+    news = last.seen >= since - NEWS_SECONDS or last.ends > last.seen + longest
+    return float(max(last.ends - longest - 1 - _EARLY_SECONDS, 0)) if news else None
+
+
+def until(now: float, *, longest: int) -> int:
+    """Return until when a lease is held that is due: so that it is due again only after half of the longest lease."""
+    return int(now) + longest + 1 + _EARLY_SECONDS + longest // 2 + 1

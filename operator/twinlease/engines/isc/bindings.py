@@ -1,0 +1,49 @@
+"""The last records of addresses, from dhcpd's lease file as it grows."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from socket import inet_aton
+
+from twinlease.engines.isc import records
+from twinlease.engines.isc.follow import Follower
+from twinlease.model.binding import Binding, Standing
+
+_ENDED = frozenset({"expired", "released", "reset"})
+
+
+class IscBindingLog:
+    """Implements ``twinlease.engines.protocol.BindingLog`` for one lease file. Not thread-safe."""
+
+    def __init__(self, lease_file: Path) -> None:
+        self._follower = Follower(lease_file)
+
+    def news(self) -> Iterator[Binding]:
+        """Yield what was recorded since the last call, or everything if the file is another one since.
+
+        Raises:
+            OSError: The file cannot be read. A file that does not exist (yet) counts as empty.
+        """
+        self._follower.changed()
+        for block in self._follower.new():
+            for lease in records.leases(block):
+                state = lease.state
+                if not lease.whole or not state:
+                    continue
+                try:
+                    address = int.from_bytes(inet_aton(lease.address.decode("ascii")), "big")
+                except OSError:
+                    continue  # an octet above 255: damage, not a lease
+                yield _binding(address, state, lease)
+
+    def close(self) -> None:
+        """Let go of the file; the next call reads it from its beginning."""
+        self._follower.close()
+
+
+def _binding(address: int, state: str, lease: records.Lease) -> Binding:
+    if state in _ENDED:
+        return Binding(address, Standing.ENDED, 0, 0)
+    if state != "active":
+        return Binding(address, Standing.OTHER, 0, 0)
+    ends = records.LATEST if lease.ends == records.NEVER else records.seconds(lease.ends)
+    return Binding(address, Standing.LEASED, records.seconds(lease.seen), ends)

@@ -1,0 +1,183 @@
+"""Holding leases while the server is cut off: nothing may be free by its word alone when the partners meet again."""
+
+import heapq
+import logging
+import time
+from collections.abc import Callable
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+from twinlease.decide import hold
+from twinlease.engines.protocol import BindingLog, Control, ControlError
+from twinlease.log import kv
+from twinlease.model import durations
+from twinlease.model.binding import Binding
+from twinlease.model.states import FailoverState
+from twinlease.sidecar.clock import Clock
+from twinlease.sidecar.observed import Observed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 0.2
+"""How often it is looked for leases to hold; what is not seen in time is not held when the partners meet."""
+_SHARE_SECONDS = 0.1
+"""For so long at most at a time, for the server writes each lease to the disk and answers nobody meanwhile."""
+_AT_ONCE = 8
+_READ_AT_ONCE = 200
+_AGAIN_SECONDS = 2.0
+_REFUSED_SECONDS = 60.0
+
+
+class Holder:
+    """Keeps track of which leases are to be held, and has them held.
+
+    Args:
+        log: Opens a reader of the server's lease database.
+        wall: Seconds since the epoch, by the server's wall clock.
+    """
+
+    def __init__(self, log: Callable[[], BindingLog], wall: Clock) -> None:
+        self._open = log
+        self._wall = wall
+        self._log: BindingLog | None = None
+        self._schedule = Schedule(since=0, longest=0)
+        self._reading: Iterator[Binding] | None = None
+        self._begun: tuple[float, int, int] | None = None
+        self._held = 0
+        self._trouble = ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is to be called again soon."""
+        return self._begun is not None
+
+    def tend(self, now: Observed, control: Control) -> None:
+        """Have held what is to be, for a moment; the rest waits for the next call."""
+        if now.running and not now.answered:
+            return  # of a server that is busy for a moment nothing is forgotten
+        begun = self._cut_off(now)
+        if begun != self._begun:
+            self._end()
+            if begun is not None:
+                self._begin(begun)
+        if begun is None:
+            return
+        until = time.monotonic() + _SHARE_SECONDS
+        try:
+            while self._read() and time.monotonic() < until:
+                pass
+            while time.monotonic() < until and self._hold(control):
+                pass
+        except (ControlError, OSError) as error:
+            self._reading = None
+            self._troubled(str(error))
+
+    def _cut_off(self, now: Observed) -> tuple[float, int, int] | None:
+        """Return the server's start, since when it is cut off, and the longest lease; None: it is not."""
+        said = now.failover
+        if now.guard is None or not now.running or said is None:
+            return None
+        if said.local is not FailoverState.COMMUNICATIONS_INTERRUPTED:
+            return None
+        longest = 0 if now.lease is None else durations.seconds(now.lease.spec.max_lease.duration)
+        if not longest:
+            self._troubled("the longest lease is not known")
+            return None
+        return now.guard.started_at, said.since, longest
+
+    def _begin(self, begun: tuple[float, int, int]) -> None:
+        self._begun = begun
+        self._log = self._open()
+        self._schedule = Schedule(since=begun[1], longest=begun[2])
+
+    def _end(self) -> None:
+        if self._log is not None:
+            self._log.close()
+            _log.info("no lease is held any more", extra=kv(held=self._held, due=self._schedule.due(self._wall())))
+        self._log = self._reading = self._begun = None
+        self._schedule = Schedule(since=0, longest=0)
+        self._held, self._trouble = 0, ""
+
+    def _read(self) -> bool:
+        """Read a bit of what was recorded; tell whether there may be more."""
+        assert self._log is not None  # noqa: S101  # begun by the caller
+        if self._reading is None:
+            self._reading = self._log.news()
+        for count, binding in enumerate(self._reading, 1):
+            self._schedule.take(binding)
+            if count == _READ_AT_ONCE:
+                return True
+        self._reading = None
+        return False
+
+    def _hold(self, control: Control) -> bool:
+        """Have a few leases held; tell whether there may be more."""
+        now = self._wall()
+        due = self._schedule.next(now, _AT_ONCE, again=now + _AGAIN_SECONDS)
+        if not due:
+            return False
+        addresses = [IPv4Address(address) for address in due]
+        refused = control.hold(addresses, hold.until(now, longest=self._schedule.longest))
+        if not self._held:
+            _log.info("leases are held while cut off", extra=kv(first=addresses[0]))
+        self._held += len(due) - len(refused)
+        for address, why in refused.items():
+            self._schedule.postpone(int(address), now + _REFUSED_SECONDS)
+            self._troubled(f"{address}: {why}")
+        return True
+
+    def _troubled(self, why: str) -> None:
+        if why != self._trouble:
+            self._trouble = why
+            _log.warning("a lease is not held", extra=kv(why=why))
+
+
+class Schedule:
+    """When each address is to be held next. No I/O.
+
+    Attributes:
+        longest: The longest lease that the partner may give, seconds.
+
+    Args:
+        since: When the server was cut off, seconds since the epoch.
+        longest: The longest lease that the partner may give, seconds.
+    """
+
+    def __init__(self, *, since: int, longest: int) -> None:
+        self.longest = longest
+        self._since = since
+        self._due: dict[int, float] = {}
+        self._order: list[tuple[float, int]] = []
+
+    def take(self, last: Binding) -> None:
+        """Take in the last record of an address."""
+        due = hold.due(last, since=self._since, longest=self.longest)
+        if due is None:
+            self._due.pop(last.address, None)
+        else:
+            self._put(last.address, due)
+
+    def next(self, now: float, count: int, *, again: float) -> list[int]:
+        """Return some addresses that are due, the most urgent first; each is due again then, unless it is taken in."""
+        found: list[int] = []
+        while self._order and len(found) < count and self._order[0][0] <= now:
+            due, address = heapq.heappop(self._order)
+            if self._due.get(address) == due:
+                found.append(address)
+                self._put(address, again)
+        return found
+
+    def postpone(self, address: int, due: float) -> None:
+        """Leave an address until then, or until it is taken in."""
+        self._put(address, due)
+
+    def due(self, now: float) -> int:
+        """Return how many addresses are due."""
+        return sum(due <= now for due in self._due.values())
+
+    def _put(self, address: int, due: float) -> None:
+        self._due[address] = due
+        heapq.heappush(self._order, (due, address))

@@ -1,0 +1,55 @@
+"""Which leases are held while a server is cut off, and until when."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twinlease.decide import hold
+from twinlease.model.binding import Binding, Standing
+
+SINCE, LONGEST = 1_000_000, 3600
+LEASED, ENDED, OTHER = Standing.LEASED, Standing.ENDED, Standing.OTHER
+
+
+def last(standing: Standing, seen: int = 0, ends: int = 0) -> Binding:
+    return Binding(1, standing, seen, ends)
+
+
+CASES = {
+    "what is over by its word alone is held at once": (last(ENDED), hold.AT_ONCE),
+    "what is free is nobody's": (last(OTHER), None),
+    "a lease that the partner knows too is left alone": (last(LEASED, SINCE - 601, SINCE + 100), None),
+    "one given since": (last(LEASED, SINCE + 10, SINCE + 3610), SINCE + 3610 - 3604),
+    "one that the partner may not have heard of": (last(LEASED, SINCE - 600, SINCE + 3000), SINCE + 3000 - 3604),
+    "a short one": (last(LEASED, SINCE + 10, SINCE + 40), SINCE + 40 - 3604),
+    "one that was held before is held again": (last(LEASED, SINCE - 5000, SINCE + 5000), SINCE + 5000 - 3604),
+    "whatever its client did long ago": (last(LEASED, 0, SINCE + 5000), SINCE + 5000 - 3604),
+    "never before the epoch": (last(LEASED, SINCE, 0), 0.0),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_when_a_lease_is_due(case: str) -> None:
+    binding, expected = CASES[case]
+    assert hold.due(binding, since=SINCE, longest=LONGEST) == expected
+
+
+@given(
+    now=st.floats(min_value=SINCE, max_value=2e9),
+    longest=st.integers(min_value=1, max_value=30 * 86400),
+    later=st.floats(min_value=0, max_value=1e6),
+)
+def test_what_is_held_outlasts_every_promise_of_the_partner_until_it_is_due_again(
+    now: float, longest: int, later: float
+) -> None:
+    held = last(LEASED, SINCE, hold.until(now, longest=longest))
+    due = hold.due(held, since=SINCE, longest=longest)
+    assert due is not None
+    assert due >= now + longest / 2 - 1  # the work is bounded
+    met = min(now + later, due + 3)
+    assert held.ends > met + longest
+
+
+def test_what_was_held_is_known_as_such_whatever_its_client_did() -> None:
+    held = last(LEASED, SINCE - 100_000, hold.until(SINCE + 5.0, longest=LONGEST))
+    assert hold.due(held, since=SINCE + 90_000, longest=LONGEST) is not None

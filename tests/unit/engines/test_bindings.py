@@ -1,0 +1,88 @@
+"""What the lease file says of each address, as it grows."""
+
+import time
+from contextlib import closing
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+from tests.unit.engines.records import FAILOVER, HEADER, lease
+from twinlease.engines.isc.bindings import IscBindingLog
+from twinlease.model.binding import Binding, Standing
+
+FIRST = int(IPv4Address("10.0.0.1"))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "dhcpd.leases"
+
+
+def everything(file: Path) -> list[Binding]:
+    with closing(IscBindingLog(file)) as log:
+        return list(log.news())
+
+
+@pytest.mark.parametrize(
+    ("state", "standing"),
+    [
+        ("active", Standing.LEASED),
+        ("expired", Standing.ENDED),
+        ("released", Standing.ENDED),
+        ("reset", Standing.ENDED),
+        ("free", Standing.OTHER),
+        ("backup", Standing.OTHER),
+        ("abandoned", Standing.OTHER),
+    ],
+)
+def test_how_an_address_stands(state: str, standing: Standing, file: Path) -> None:
+    file.write_bytes(HEADER + lease("10.0.0.1", state) + FAILOVER)
+    assert [(each.address, each.standing) for each in everything(file)] == [(FIRST, standing)]
+
+
+def test_the_times_of_a_lease(file: Path) -> None:
+    file.write_text(
+        "lease 10.0.0.1 {\n  starts 6 2026/11/21 22:05:18;\n  ends 6 2026/11/21 22:05:41;\n"
+        "  tstp 6 2026/11/21 23:00:00;\n  cltt 6 2026/11/21 22:05:20;\n  binding state active;\n}\n"
+        "lease 10.0.0.2 {\n  starts 6 2026/11/21 22:05:18;\n  ends never;\n  binding state active;\n}\n"
+    )
+    assert everything(file) == [
+        Binding(FIRST, Standing.LEASED, 1_795_298_720, 1_795_298_741),
+        Binding(FIRST + 1, Standing.LEASED, 1_795_298_718, (1 << 31) - 1),
+    ]
+
+
+def test_only_what_is_new_is_told_and_all_of_another_file(file: Path) -> None:
+    log = IscBindingLog(file)
+    assert list(log.news()) == []
+    file.write_bytes(lease("10.0.0.1", "active"))
+    assert [each.standing for each in log.news()] == [Standing.LEASED]
+    whole = lease("10.0.0.1", "released")
+    with file.open("ab") as growing:
+        growing.write(whole[:50])
+        growing.flush()
+        assert list(log.news()) == []
+        growing.write(whole[50:])
+    assert [each.standing for each in log.news()] == [Standing.ENDED]
+    assert list(log.news()) == []
+    other = file.with_name("new")
+    other.write_bytes(lease("10.0.0.1", "expired") + lease("10.0.0.2", "free"))
+    other.replace(file)
+    assert [each.standing for each in log.news()] == [Standing.ENDED, Standing.OTHER]
+    log.close()
+
+
+def test_it_may_be_taken_bit_by_bit_and_what_was_not_taken_comes_again(file: Path) -> None:
+    file.write_bytes(b"".join(lease(f"10.0.0.{n}", "released") for n in range(1, 4)))
+    log = IscBindingLog(file)
+    assert next(log.news()).address == FIRST
+    assert [each.address - FIRST for each in log.news()] == [0, 1, 2]
+    log.close()
+
+
+def test_ten_thousand_take_a_fraction_of_a_second(file: Path) -> None:
+    file.write_bytes(b"".join(lease(f"10.1.{n >> 8}.{n & 255}", "active") for n in range(10_000)))
+    began = time.process_time()
+    assert len(everything(file)) == 10_000
+    assert time.process_time() - began < 0.5
