@@ -38,6 +38,7 @@ _WARNING_REASONS = frozenset(
         "Ordered",
         "Withdrawn",
         "WaitingForEvidence",
+        "PartnerDownByHand",
         "NoSafeServer",
         "LeaseDatabaseLost",
         "LeaseDatabaseFound",

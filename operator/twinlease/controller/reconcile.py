@@ -153,7 +153,7 @@ def _plan(case: Case, wait: float | None) -> Plan:
         *first,
         *_identities(case, bundles),
         *_chunks(case, bundles, target),
-        *_servers(case, bundles, wanted.count),
+        *_servers(case, bundles, wanted.count, seat.restart),
         *_volumes(case),
         *(step for group in pods for step in group),
         *_unused(case, bundles),
@@ -317,13 +317,13 @@ def _chunks(case: Case, bundles: Mapping[Role, Bundle], target: _Target | Decisi
     return [Create(resource=protocol.CONFIG_MAPS, body=body) for body in bodies]
 
 
-def _servers(case: Case, bundles: Mapping[Role, Bundle], published: int) -> list[Step]:
+def _servers(case: Case, bundles: Mapping[Role, Bundle], published: int, restart: Role | None) -> list[Step]:
     # While the ledger is not to be relied upon, those that there are stay as they are.
     roles = [role for role in Role if role not in case.snapshot.servers or _held_back(case.accepted) is None]
-    return [_server(case, role, bundles.get(role), published) for role in roles]
+    return [_server(case, role, bundles.get(role), published, stopped=role is restart) for role in roles]
 
 
-def _server(case: Case, role: Role, new: Bundle | None, published: int) -> Step:
+def _server(case: Case, role: Role, new: Bundle | None, published: int, *, stopped: bool) -> Step:
     server, found = case.snapshot.servers.get(role), case.snapshot.pods.get(role)
     old = None if server is None else serverspec.bundle_of(server)
     node = case.placements[role].node or (found.node if found is not None else "")
@@ -339,7 +339,7 @@ def _server(case: Case, role: Role, new: Bundle | None, published: int) -> Step:
             established=case.accepted.established,
             published=published,
             reported=_reported(case),
-            maintenance=_stopped(case, role, new),
+            maintenance=stopped or _stopped(case, role, new),
         ),
     )
     # Over one that the cache does not know, applying would take its configuration away.

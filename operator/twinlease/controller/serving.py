@@ -19,7 +19,7 @@ from twinlease.controller.objects import Lease, Pair
 from twinlease.controller.sightings import Memory
 from twinlease.controller.snapshot import Snapshot
 from twinlease.controller.steps import Swap
-from twinlease.decide import dates, serving
+from twinlease.decide import byhand, dates, serving
 from twinlease.decide.dates import Clocks
 from twinlease.decide.evidence import stopped
 from twinlease.decide.pairview import Policy, Sight, View
@@ -75,6 +75,7 @@ class Serving(Struct, frozen=True, kw_only=True):
         exclusive: The write changes who may serve: nothing else is done before it is through.
         again: Seconds until time alone may change the verdict.
         judged: For each server whether it counts as stopped.
+        restart: Who is to stop and start anew, for somebody put it into partner-down; None: nobody.
     """
 
     verdict: Verdict
@@ -86,6 +87,7 @@ class Serving(Struct, frozen=True, kw_only=True):
     exclusive: bool = False
     again: float | None = None
     judged: Mapping[Role, bool] = {}
+    restart: Role | None = None
 
     @property
     def held(self) -> bool:
@@ -141,6 +143,7 @@ def look(  # noqa: PLR0913  # each argument is one source of what is judged
         exclusive=judgement.lease is not None and judgement.verdict.action in _RIGHTS,
         again=_again(view, judgement.verdict, time),
         judged={role: bool(stopped(view, role)) for role in Role},
+        restart=byhand.to_restart(view),
     )
 
 

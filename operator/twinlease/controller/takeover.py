@@ -12,7 +12,7 @@ from twinlease.api.servinglease import DatabaseVerdict, Phase
 from twinlease.controller.manifests.common import server_name
 from twinlease.controller.serving import Serving
 from twinlease.controller.snapshot import Snapshot
-from twinlease.decide import dates, partnerdown
+from twinlease.decide import byhand, dates, partnerdown
 from twinlease.decide.pairview import View
 from twinlease.model import conditions, durations
 from twinlease.model.conditions import FALSE, TRUE, UNKNOWN, Verdict
@@ -71,8 +71,10 @@ def told(snapshot: Snapshot, serving: Serving, before: Takeover) -> Told:
 
 
 def executed(view: View) -> bool:
-    """Tell whether a survivor is in partner-down: it says so, or says to have executed the order."""
+    """Tell whether a server is in partner-down: by hand, or as survivor, who says so or says to have executed it."""
     lease = view.lease
+    if byhand.said(view):
+        return True
     if lease.phase is Phase.BOTH or not lease.survivor:
         return False
     role = Role(lease.survivor)

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from twinlease.api.servinglease import DatabaseVerdict, Phase, ServingLeaseSpec, Start, Watched
-from twinlease.decide import dates, partnerdown, starts
+from twinlease.decide import byhand, dates, partnerdown, starts
 from twinlease.decide.obey import INTERRUPTED
 from twinlease.decide.pairview import View, entry, with_grant
 from twinlease.decide.partnerdown import Action, Judgement, Verdict
@@ -31,7 +31,8 @@ def judge(view: View) -> Judgement:
     found = next(_writes(view), None)
     if found is not None:
         return found
-    verdict = replace(_verdict(view), retry=_soonest(view))
+    unordered = byhand.said(view)
+    verdict = replace(_said(byhand.REASON, unordered, "") if unordered else _verdict(view), retry=_soonest(view))
     return Judgement(verdict=verdict, lease=None if settled == before else settled)
 
 

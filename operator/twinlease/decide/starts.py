@@ -18,11 +18,11 @@ from twinlease.api.servinglease import (
     ServingLeaseSpec,
     Start,
 )
-from twinlease.decide import dates
+from twinlease.decide import byhand, dates
 from twinlease.decide.evidence import stopped
 from twinlease.decide.obey import INTERRUPTED, MAY_BE_PROMISED, RETURNING
 from twinlease.decide.pairview import View, entry, with_grant
-from twinlease.decide.partnerdown import Action, Judgement, Verdict, executed, in_partner_down, mclt_changed
+from twinlease.decide.partnerdown import Action, Judgement, Verdict, executed, mclt_changed
 from twinlease.model import durations
 from twinlease.model.states import FailoverState, Role
 
@@ -130,8 +130,8 @@ def _together(view: View, role: Role) -> Way:  # noqa: PLR0911  # one case after
     other = role.other
     if not _intact(view, role):
         return _damaged(view, role)
-    if in_partner_down(view, other) and not view.asks(other):
-        return _wait("PartnerTakesOver", f"The {role} waits: the {other} is in partner-down, and must be ordered first")
+    if byhand.is_down(view, other):
+        return _behind_unordered(view, role)
     if view.recorded(role) is FailoverState.NORMAL:
         if view.asks(other) and _has_news(view, other):
             if not _ready(view, other):
@@ -145,6 +145,23 @@ def _together(view: View, role: Role) -> Way:  # noqa: PLR0911  # one case after
         return _wait("PartnerTakesOver", message)
     if view.asks(other) and _ready(view, other) and _has_news(view, other) and _precedes(view, other, role):
         return _wait("PartnerFirst", f"The {role} waits: the {other} starts first, in partner-down")
+    return _take_over(view, role)
+
+
+def _behind_unordered(view: View, role: Role) -> Way:
+    """An intact server whose partner is in partner-down without an order, or was: that one goes first."""
+    other = role.other
+    if view.asks(other) and _intact(view, other) and _ready(view, other) and _precedes(view, other, role):
+        return _wait("PartnerFirst", f"The {role} waits: the {other} starts first, in partner-down")
+    left = byhand.left(view, other)
+    if left is None:
+        return _wait("PartnerTakesOver", f"The {role} waits: the {other} is in partner-down, and must be ordered first")
+    if left > 0:
+        message = (
+            f"The {other} was in partner-down without an order: the addresses of the {role} that it gave out are free "
+            f"in {left:.0f}s, then the {role} serves"
+        )
+        return _wait(byhand.REASON, message, retry=left)
     return _take_over(view, role)
 
 
@@ -346,8 +363,13 @@ def _ready(view: View, role: Role) -> bool:
 
 
 def _precedes(view: View, role: Role, other: Role) -> bool:
-    """Tell which of two that both served apart starts first: the one with the latest transaction, else the primary."""
-    mine, theirs = view.own(role).lineage.newest, view.own(other).lineage.newest
+    """Tell which of two that both served apart starts first: the one with the latest transaction, else the primary.
+
+    But one that was in partner-down comes before one that was not, which knows nothing of what it gave out.
+    """
+    mine, theirs = (
+        (view.recorded(each) is FailoverState.PARTNER_DOWN, view.own(each).lineage.newest) for each in (role, other)
+    )
     return mine > theirs or (mine == theirs and role is Role.PRIMARY)
 
 

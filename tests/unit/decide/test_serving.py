@@ -385,7 +385,7 @@ def test_nobody_resumes_beside_a_server_that_somebody_put_into_partner_down() ->
     assert judged.lease is not None
     assert (judged.verdict.reason, judged.lease.phase, judged.lease.survivor) == ("Ordered", Phase.ALONE, "primary")
     apart = serving.judge(own(view, SECONDARY, database=Database(verdict=DatabaseVerdict.INTACT, state="Startup")))
-    assert (apart.verdict.action, apart.verdict.reason) == (Action.NOTHING, "PartnerTakesOver"), "it may know more"
+    assert (apart.verdict.action, apart.verdict.reason) == (Action.NOTHING, "PartnerDownByHand"), "it may know more"
 
 
 def test_a_refusal_is_not_the_last_word_of_a_server_on_its_way_into_partner_down() -> None:

@@ -5,6 +5,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from tests.unit.decide.views import (
+    INTACT,
     NOW,
     PRIMARY,
     SECONDARY,
@@ -15,6 +16,7 @@ from tests.unit.decide.views import (
     own,
     policy,
     quiet,
+    released,
     report,
     sight,
     silent,
@@ -229,6 +231,60 @@ def test_who_begins_anew_alone_takes_the_step_into_partner_down_and_it_is_asked_
         again = starts.judge(by_hand, PRIMARY)
         assert again is not None
         assert again.verdict.reason == ("PolicyMissing" if reason == "PolicyMissing" else "BegunAnew")
+
+
+BY_HAND = asking(report(quiet(), PRIMARY, state="PartnerDown"), SECONDARY, state=CI)
+BOTH_ASK = asking(asking(quiet(), PRIMARY, state="PartnerDown"), SECONDARY, state=CI)
+GAVE_BACK = released(own(BY_HAND, PRIMARY, database=Database(verdict=INTACT, state="PartnerDown")), PRIMARY)
+NEWER = own(BOTH_ASK, SECONDARY, lineage=Lineage(id="s", counter=9, newest=900))
+
+
+@pytest.mark.parametrize(
+    ("view", "reason"),
+    [
+        (BY_HAND, "PartnerTakesOver"),
+        (BOTH_ASK, "PartnerFirst"),
+        (NEWER, "PartnerFirst"),
+        (asking(NEWER, SECONDARY, state="Normal"), "PartnerFirst"),
+        (asking(BOTH_ASK, PRIMARY, state="PartnerDown", verdict=LOST), "PartnerDownByHand"),
+        (asking(BOTH_ASK, PRIMARY, state="PartnerDown", ready=False), "PartnerDownByHand"),
+        (silent(BY_HAND, PRIMARY, 9000.0), "PartnerDownByHand"),
+        (silent(asking(BY_HAND, SECONDARY, state="Normal"), PRIMARY, 9000.0), "PartnerDownByHand"),
+        (sight(silent(BY_HAND, PRIMARY, 9000.0), PRIMARY, gone=1799.0), "PartnerDownByHand"),
+        (sight(silent(BY_HAND, PRIMARY, 9000.0), PRIMARY, gone=1800.0), "Survive"),
+        (silent(BY_HAND, PRIMARY, 100.0), "PartnerTakesOver"),
+        (
+            released(own(BY_HAND, PRIMARY, database=Database(verdict=INTACT, state="PartnerDown")), PRIMARY),
+            "PartnerDownByHand",
+        ),
+    ],
+)
+def test_what_a_server_in_partner_down_gave_out_unordered_ends_before_its_partner_serves(
+    view: View, reason: str
+) -> None:
+    judged = starts.judge(view, SECONDARY)
+    assert judged is not None
+    assert (judged.verdict.reason, judged.lease is None) == (reason, reason != "Survive")
+
+
+@pytest.mark.parametrize("view", [BOTH_ASK, NEWER, asking(NEWER, SECONDARY, state="Normal")])
+def test_a_server_that_was_put_into_partner_down_starts_first_and_as_it_should_be(view: View) -> None:
+    judged = starts.judge(view, PRIMARY)
+    assert judged is not None
+    assert judged.lease is not None
+    assert judged.lease.survivor == "primary"
+
+
+def test_of_two_that_were_both_put_into_partner_down_one_starts_and_waits_for_the_other_s_leases() -> None:
+    view = asking(BOTH_ASK, SECONDARY, state="PartnerDown")
+    reasons = {role: starts.judge(view, role) for role in (PRIMARY, SECONDARY)}
+    assert {role: judged and judged.verdict.reason for role, judged in reasons.items()} == {
+        PRIMARY: "PartnerDownByHand",
+        SECONDARY: "PartnerFirst",
+    }
+    later = starts.judge(sight(view, SECONDARY, gone=1800.0), PRIMARY)
+    assert later is not None
+    assert later.lease is not None
 
 
 def test_who_takes_over_from_a_survivor_without_leases_takes_that_step_too() -> None:
