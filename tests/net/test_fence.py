@@ -478,7 +478,8 @@ def test_a_step_of_the_wall_clock_cuts_the_permit_short(jig: Jig, by: float) -> 
         assert status.permit.deadline is not None
         assert status.permit.deadline < boot_time() + 1.0
         deadline = boot_time() + 60
-        assert guard.client.permit(deadline).permit == (deadline, False), "asked the API anew"
+        assert guard.client.permit(deadline).permit == status.permit, "reckoned before it"
+        assert guard.client.permit(deadline, 1).permit == (deadline, False), "asked the API anew"
         assert stepped(0.0)
         assert ended(guard) == ("ClockStepped", -signal.SIGKILL)
         assert guard.client.status().clock_steps == 2

@@ -381,7 +381,7 @@ def test_a_permit_of_a_sidecar_that_has_died_meanwhile_is_not_given(guard: Guard
     assert guard.process is not None
     os.kill(guard.process.pid, signal.SIGSTOP)
     with connection(guard) as dead:
-        dead.sendall(line(Op.PERMIT, deadline=deadline + 60) + line(Op.STOP, grace=1))
+        dead.sendall(line(Op.PERMIT, deadline=deadline + 60, steps=0) + line(Op.STOP, grace=1))
     os.kill(guard.process.pid, signal.SIGCONT)
     status = guard.client.status()
     assert (status.permit.deadline, status.pid, alive(pid)) == (deadline, pid, True)

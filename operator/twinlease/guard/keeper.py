@@ -101,9 +101,12 @@ class Keeper:
                 Code.UNPROVEN, f"the kernel's fence is relied on, and not proven: {proven.message}"[:2000]
             )
 
-    def begin(self, deadline: float | None) -> None:
-        """Give the server that has just been started its permit."""
+    def begin(self, deadline: float | None, steps: int) -> None:
+        """Give the server that has just been started its permit; ``steps`` as in ``extend``."""
         self._permit, self._running, self._killed = Permit(deadline), True, False
+        now = self._look_at_clocks()
+        if steps != self._watch.steps:
+            self._permit = rules.stepped(self._permit, now)
         self._loop.watch(self._links.fileno(), READ, self._tick)
         self._tick()
 
@@ -114,17 +117,22 @@ class Keeper:
         self._loop.unwatch(self._links.fileno())
         self._flush()
 
-    def extend(self, deadline: float | None) -> None:
+    def extend(self, deadline: float | None, steps: int) -> None:
         """Give the running server another deadline.
+
+        Args:
+            deadline: Until when it may answer.
+            steps: How many steps of the wall clock whoever reckoned it knew of. Before the last one the machine may
+                have stood still without any clock having counted that.
 
         Raises:
             ProtocolError: Code lapsed; a server that runs has been killed.
         """
         if not self._running:
             raise ProtocolError(Code.LAPSED, "no server runs")
-        self._permit = rules.extended(self._permit, deadline, self._clocks.boot())
-        # Only now: a permit that comes with a step of the clock may have been reckoned before it.
-        self._look_at_clocks()
+        now = self._look_at_clocks()
+        rule = rules.extended if steps == self._watch.steps else rules.reckoned_before
+        self._permit = rule(self._permit, deadline, now)
         if self._permit.lapsed:
             self._end(self._permit.reason, "a permit came too late, or for a server that has none any more")
             raise ProtocolError(Code.LAPSED, "the permit has lapsed: the server was killed")

@@ -67,6 +67,15 @@ def stepped(permit: Permit, now: float) -> Permit:
     return permit._replace(deadline=now + STEPPED_SECONDS, reason=Reason.CLOCK_STEPPED)
 
 
+def reckoned_before(permit: Permit, deadline: float | None, now: float) -> Permit:
+    """Return a permit after a deadline that was reckoned before a step of the wall clock: it lengthens nothing."""
+    if not permit.holds(now):
+        return permit._replace(lapsed=True)
+    if deadline is None or (permit.deadline is not None and deadline >= permit.deadline):
+        return permit
+    return permit._replace(deadline=deadline)
+
+
 class ClockWatch:
     """Counts the steps of the wall clock.
 

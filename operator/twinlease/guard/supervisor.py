@@ -71,6 +71,7 @@ class Start(NamedTuple):
     edits: tuple[str, ...]
     parameters: Mapping[str, str | int]
     deadline: float | None
+    steps: int
     fence: FenceSpec
 
 
@@ -144,7 +145,7 @@ class Supervisor:
             return
         try:
             if request.op == Op.PERMIT:
-                self._keeper.extend(request.fields["deadline"])
+                self._keeper.extend(request.fields["deadline"], request.fields["steps"])
             elif request.op == Op.CLOSE:
                 self._keeper.close()
         except ProtocolError as error:
@@ -329,7 +330,7 @@ class Supervisor:
             raise ProtocolError(Code.START, f"cannot run {argv[0]}: {error.strerror}") from error
         self._starts += 1
         self._server = Server(pid, revision, interface, time.time())
-        self._keeper.begin(start.deadline)
+        self._keeper.begin(start.deadline, start.steps)
         self._log("INFO", "server started", {"pid": pid, "revision": revision[:12], "interface": interface})
         yield from self._wait_for_end(self._settings.settle)
         if not self.running:
@@ -434,5 +435,6 @@ def _start_of(fields: Mapping[str, Any]) -> Start:
         tuple(fields["edits"]),
         fields["parameters"],
         fields["deadline"],
+        fields["steps"],
         fence_of(fields["fence"]),
     )

@@ -66,6 +66,7 @@ class Start(NamedTuple):
         deadline: Seconds of CLOCK_BOOTTIME until which it may answer; None: without end.
         edits: Named edits of the lease database, of the engine.
         parameters: What the edits need.
+        steps: ``clock_steps`` of the guard that were known when the deadline was reckoned.
     """
 
     interface: str
@@ -73,6 +74,7 @@ class Start(NamedTuple):
     deadline: float | None
     edits: Sequence[str] = ()
     parameters: Mapping[str, str | int] = MappingProxyType({})
+    steps: int = 0
 
     def fields(self) -> dict[str, Any]:
         """Return it as it stands in a request."""
@@ -81,6 +83,7 @@ class Start(NamedTuple):
             "edits": list(self.edits),
             "parameters": dict(self.parameters),
             "deadline": self.deadline,
+            "steps": self.steps,
             "fence": self.fence.fields(),
         }
 
@@ -147,14 +150,17 @@ class GuardClient:
         """
         return _status(self._call(Op.STATUS, {}, _STATUS_SECONDS))
 
-    def permit(self, deadline: float | None) -> GuardStatus:
+    def permit(self, deadline: float | None, steps: int = 0) -> GuardStatus:
         """Let the running server answer until ``deadline``, seconds of CLOCK_BOOTTIME; None: without end.
+
+        One that was reckoned before a step of the wall clock lengthens nothing: ``steps`` tells how many
+        ``clock_steps`` were known.
 
         Raises:
             GuardUnreachable: No answer.
             ProtocolError: Code lapsed: nothing runs, or nothing that may ever be extended again.
         """
-        return _status(self._call(Op.PERMIT, {"deadline": deadline}, _PERMIT_SECONDS))
+        return _status(self._call(Op.PERMIT, {"deadline": deadline, "steps": steps}, _PERMIT_SECONDS))
 
     def close(self) -> GuardStatus:
         """End the running server's permit now, for good; harmless if nothing runs. Errors as ``status``."""

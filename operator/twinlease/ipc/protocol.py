@@ -155,6 +155,10 @@ def _is_deadline(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST  # so no NaN either
 
 
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGEST
+
+
 def _is_parameter(value: object) -> bool:
     if isinstance(value, str):
         return len(value) <= _MAX_TEXT and _TEXT.fullmatch(value) is not None
@@ -213,16 +217,20 @@ def _is_record(value: object) -> bool:
         return False
 
 
+_PERMIT: Mapping[str, tuple[Check, str]] = {
+    "deadline": (_is_deadline, "seconds of CLOCK_BOOTTIME, or null"),
+    "steps": (_is_count, "how many steps of the wall clock were known when it was reckoned"),
+}
 _START: Mapping[str, tuple[Check, str]] = {
     "interface": (_is_interface, "an interface's name"),
     "edits": (_is_edits, f"a list of at most {_MAX_EDITS} names of edits"),
     "parameters": (_is_parameters, f"at most {_MAX_PARAMETERS} names with short texts or whole numbers"),
-    "deadline": (_is_deadline, "seconds of CLOCK_BOOTTIME, or null"),
+    **_PERMIT,
     "fence": (_is_fence, "mode, partner, failoverPort, omapiPort, peerPort and proven"),
 }
 _OPERATIONS: Mapping[str, Mapping[str, tuple[Check, str]]] = {
     Op.STATUS: {},
-    Op.PERMIT: {"deadline": (_is_deadline, "seconds of CLOCK_BOOTTIME, or null")},
+    Op.PERMIT: _PERMIT,
     Op.CLOSE: {},
     Op.APPLY: {"revision": (is_revision, "64 lower-case hex digits"), **_START},
     Op.START: {"restart": (_is_flag, "true or false"), **_START},

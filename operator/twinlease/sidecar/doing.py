@@ -120,9 +120,9 @@ class Doer:
             parameters["hold"] = hold
 
         def command() -> GuardStatus:
-            deadline = self._parts.keeper.starts()
+            deadline, steps = self._parts.keeper.starts()
             fence = _fence(spec)._replace(proven=self._parts.renewal.claims)
-            start = Start(network.interface, fence, deadline, named, parameters)
+            start = Start(network.interface, fence, deadline, named, parameters, steps)
             if action is Action.APPLY:
                 return self._parts.guard.apply(revision, start)
             return self._parts.guard.start(start, restart=action is Action.OBEY)

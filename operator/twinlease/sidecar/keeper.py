@@ -30,8 +30,8 @@ class Permits(Protocol):
     def status(self) -> GuardStatus:
         """Ask how things are."""
 
-    def permit(self, deadline: float | None) -> GuardStatus:
-        """Set until when the running server may answer."""
+    def permit(self, deadline: float | None, steps: int) -> GuardStatus:
+        """Set until when the running server may answer, as reckoned when so many steps of the clock were known."""
 
 
 class Held(Struct, frozen=True, kw_only=True):
@@ -69,6 +69,7 @@ class Keeper:
         self._told: float | None = 0.0
         self._starting = False
         self._stepped_at = float("-inf")
+        self._steps: int | None = None
 
     @property
     def held(self) -> Held:
@@ -83,32 +84,38 @@ class Keeper:
         until = self.held.permit.deadline
         return None if until == FOR_EVER else until
 
-    def starts(self) -> float | None:
-        """Return the deadline for a start; until ``saw`` hears of it nothing is shortened, for it is under way."""
+    def starts(self) -> tuple[float | None, int]:
+        """Return the deadline for a start, and how many steps of the wall clock are known.
+
+        Until ``saw`` hears of it nothing is shortened, for it is under way.
+        """
         with self._lock:
             self._starting = True
-            return self.deadline
+            return self.deadline, self._steps or 0
 
     def ends(self) -> None:
         """Leave the running server alone until ``saw`` hears of its end: a closed permit that is extended kills it."""
         with self._lock:
             self._starting = True
 
-    def saw(self, status: GuardStatus) -> None:
-        """Take in what the guard says of the running server."""
+    def saw(self, status: GuardStatus) -> bool:
+        """Take in what the guard says of the running server; tell whether the guard saw a step of the wall clock."""
         with self._lock:
             self._starting = False
             self._take_in(status)
+            stepped = self._count(status)
             until = self._held.permit.deadline
             live = self._process and self._held.epoch and not self._held.broken
             if live and until != FOR_EVER and (self._told is None or self._told > until):
                 self._send(until)  # something was given up while the guard could not hear of it
+            return stepped
 
     def adopt(self, epoch: int, status: GuardStatus) -> None:
         """Go on from what another process of this sidecar earned: the guard knows until when."""
         with self._lock:
             now = self._clock()
             self._take_in(status)
+            self._steps = status.clock_steps
             until = FOR_EVER if status.permit.deadline is None else status.permit.deadline
             # As a promise, for it is not known what it came from, and a renewal that ends earlier shall not replace it.
             permit = Permit(asked=now, promised=until - now + MARGIN)
@@ -217,7 +224,7 @@ class Keeper:
 
     def _send(self, until: float | None) -> bool:
         try:
-            self._guard.permit(until)
+            status = self._guard.permit(until, self._steps or 0)
         except GuardUnreachable as error:
             _log.warning("cannot tell the guard of the permit", extra=kv(why=error))
             return False
@@ -227,7 +234,20 @@ class Keeper:
             _log.warning("cannot tell the guard of the permit", extra=kv(why=error))
             return False
         self._told = until
+        self._count(status)
         return True
+
+    def _count(self, status: GuardStatus) -> bool:
+        """Take in how many steps of the wall clock the guard saw; tell whether one was news.
+
+        A guard that saw one before us does not go by what we reckoned before it, nor must we.
+        """
+        known, self._steps = self._steps, status.clock_steps
+        news = known is not None and status.clock_steps > known
+        if news:
+            self.stepped()
+            self._changed()
+        return news
 
     def _take_in(self, status: GuardStatus) -> None:
         self._process = status.started_at if status.running else 0.0

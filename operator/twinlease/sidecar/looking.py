@@ -243,7 +243,8 @@ class Looker:
         self._parts.durable.read(status)
         if not self._board.now.token and status.token:
             self._begin(status)
-        self._parts.keeper.saw(status)
+        if self._parts.keeper.saw(status):
+            self._parts.renewal.submit(ownpart.draft(self._board.now), now=True)
         if before is not None and before.running and not expected and status.started_at != before.started_at:
             self._ended(before, status)
         self._board.observe(guard=status, guard_problem="")

@@ -163,7 +163,7 @@ class Rig:
     def lapses(self, deadline: float | None) -> None:
         """See that a permit is refused."""
         with pytest.raises(ProtocolError) as caught:
-            self.keeper.extend(deadline)
+            self.keeper.extend(deadline, 0)
         assert caught.value.code == Code.LAPSED
 
 
@@ -184,11 +184,11 @@ def rig(loop: Loop) -> Iterator[Rig]:
 
 
 def test_it_renews_until_the_deadline_and_then_kills_once(rig: Rig) -> None:
-    rig.keeper.begin(110.0)
+    rig.keeper.begin(110.0, 0)
     rig.kernel.done.clear()
     rig.passes(5.0)
     assert [message.what for message in rig.kernel.done[-1]].count("element of permit") == 2
-    rig.keeper.extend(120.0)
+    rig.keeper.extend(120.0, 0)
     rig.passes(10.0)
     assert rig.killed == []
     rig.passes(5.1)
@@ -203,7 +203,7 @@ def test_it_renews_until_the_deadline_and_then_kills_once(rig: Rig) -> None:
 
 
 def test_what_was_closed_is_not_renewed_but_looked_after(rig: Rig) -> None:
-    rig.keeper.begin(None)
+    rig.keeper.begin(None, 0)
     rig.keeper.close()
     rig.kernel.done.clear()
     rig.passes(5.0)
@@ -218,7 +218,7 @@ def test_what_was_closed_is_not_renewed_but_looked_after(rig: Rig) -> None:
 def test_without_the_kernel_closing_is_killing(loop: Loop) -> None:
     rig = Rig(loop, fenced=False)
     rig.keeper.close()
-    rig.keeper.begin(None)
+    rig.keeper.begin(None, 0)
     assert rig.killed == []
     rig.keeper.close()
     assert rig.killed == [Reason.PERMIT_ENDED]
@@ -227,13 +227,15 @@ def test_without_the_kernel_closing_is_killing(loop: Loop) -> None:
 
 @pytest.mark.parametrize("step", [3600.0, -3.0])
 def test_after_a_step_of_the_clock_only_a_later_permit_counts(rig: Rig, step: float) -> None:
-    rig.keeper.begin(200.0)
+    rig.keeper.begin(200.0, 0)
     rig.passes(1.0, step)
     assert rig.keeper.status()["permit"]["deadline"] == 102.0
-    rig.keeper.extend(300.0)
+    rig.keeper.extend(300.0, 0)  # was reckoned before the step, and came after it was seen
+    assert rig.keeper.status()["permit"]["deadline"] == 102.0
+    rig.keeper.extend(300.0, 1)
     rig.passes(10.0)
     rig.wall += step
-    rig.keeper.extend(400.0)  # may have been reckoned before the step
+    rig.keeper.extend(400.0, 1)  # likewise
     assert rig.keeper.status()["permit"]["deadline"] == 112.0
     rig.passes(1.1)
     assert rig.killed == [Reason.CLOCK_STEPPED]
@@ -241,7 +243,7 @@ def test_after_a_step_of_the_clock_only_a_later_permit_counts(rig: Rig, step: fl
 
 
 def test_a_lost_fence_kills_also_when_the_permit_holds(rig: Rig) -> None:
-    rig.keeper.begin(None)
+    rig.keeper.begin(None, 0)
     rig.kernel.refuse["element"] = errno.EPERM
     rig.passes(0.1)
     assert rig.killed == [Reason.FENCE_LOST]

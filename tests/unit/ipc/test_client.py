@@ -98,7 +98,7 @@ def test_a_permit_without_end_is_no_number(guard: Callable[[Answer], GuardClient
         )
 
     status = guard(answer).permit(None)
-    assert asked == [("permit", {"deadline": None})]
+    assert asked == [("permit", {"deadline": None, "steps": 0})]
     assert (status.permit.deadline, status.record, status.record_error) == (None, None, "torn")
 
 

@@ -32,6 +32,7 @@ START = {
     "edits": ["recover"],
     "parameters": {"relationship": "lan", "hold": 30},
     "deadline": 12.5,
+    "steps": 1,
     "fence": FENCE,
 }
 APPLY = {"v": 3, "id": 7, "op": "apply", "revision": REVISION, **START}
@@ -49,8 +50,8 @@ def line(**changes: Any) -> bytes:  # noqa: ANN401  # wrong types are the point
         Request(2, "apply", {"revision": REVISION, **START, "interface": "bond0.12", "edits": []}),
         Request(3, "start", {**START, "restart": True}),
         Request(4, "stop", {"grace": 2.5}),
-        Request(5, "permit", {"deadline": None}),
-        Request(6, "permit", {"deadline": 99.75}),
+        Request(5, "permit", {"deadline": None, "steps": 0}),
+        Request(6, "permit", {"deadline": 99.75, "steps": 3}),
         Request(7, "close", {}),
         Request(8, "remember", {"record": {"epoch": 3, "deep": [{"a": None}]}}),
     ],
@@ -94,6 +95,8 @@ def test_requests_survive_the_way(request_: Request) -> None:
         (line(parameters={"a": 'x"\n'}), Code.BAD_REQUEST, 7),
         (line(parameters={f"a{n}": 1 for n in range(17)}), Code.BAD_REQUEST, 7),
         (line(deadline="soon"), Code.BAD_REQUEST, 7),
+        (line(steps=-1), Code.BAD_REQUEST, 7),
+        (line(steps=True), Code.BAD_REQUEST, 7),
         (line(deadline=False), Code.BAD_REQUEST, 7),
         (line(deadline=float("nan")), Code.BAD_REQUEST, 7),
         (line(deadline=float("inf")), Code.BAD_REQUEST, 7),

@@ -24,6 +24,7 @@ class FakeGuard:
         self.started = 50.0
         self.deadline: float | None = 0.0
         self.lapsed = False
+        self.steps = 0
         self.answers = True
         self.told: list[float | None] = []
 
@@ -31,16 +32,17 @@ class FakeGuard:
         """Say how things are."""
         revision = REV if self.running else ""
         permit = PermitStatus(self.deadline if self.running else 0.0, lapsed=self.lapsed)
-        return guard(revision, permit=permit, started_at=self.started if self.running else 0)
+        return guard(revision, permit=permit, started_at=self.started if self.running else 0, clock_steps=self.steps)
 
-    def permit(self, deadline: float | None) -> GuardStatus:
-        """Set the deadline."""
+    def permit(self, deadline: float | None, steps: int) -> GuardStatus:
+        """Set the deadline; one that was reckoned before a step lengthens nothing."""
         if not self.answers:
             raise GuardUnreachable("no socket")
         if not self.running or self.lapsed:
             raise ProtocolError(Code.LAPSED, "no server runs")
         self.told.append(deadline)
-        self.deadline = deadline
+        if steps == self.steps or (deadline is not None and (self.deadline is None or deadline < self.deadline)):
+            self.deadline = deadline
         return self.status()
 
 
@@ -60,7 +62,7 @@ class Scene:
     def serving(self) -> "Scene":
         """Confirm a grant, and have a server run under it."""
         self.keeper.confirmed(self.now, IN_FORCE)
-        self.guard.deadline = self.keeper.starts()
+        self.guard.deadline, _ = self.keeper.starts()
         self.keeper.saw(self.guard.status())
         return self
 
@@ -139,7 +141,7 @@ def test_while_a_start_is_under_way_nothing_is_shortened(scene: Scene) -> None:
 def test_a_gain_that_meets_no_server_does_not_end_a_start_that_is_under_way(scene: Scene) -> None:
     """Between the end of the old server and the beginning of the new one, while the guard replaces it."""
     scene.keeper.answered(1000.0, 1800)
-    deadline = scene.keeper.starts()
+    deadline, _ = scene.keeper.starts()
     scene.guard.running = False
     scene.now = 1200.0
     scene.keeper.answered(1200.0, 1800)
@@ -160,7 +162,7 @@ def test_a_server_that_is_about_to_end_is_left_alone(scene: Scene) -> None:
     assert not scene.keeper.held.broken
     scene.guard.lapsed = scene.guard.running = False
     scene.keeper.saw(scene.guard.status())
-    assert scene.keeper.starts() == 1040.0 + D - MARGIN
+    assert scene.keeper.starts() == (1040.0 + D - MARGIN, 0)
 
 
 def test_a_guard_that_goes_by_more_than_is_held_is_told(scene: Scene) -> None:
@@ -222,6 +224,27 @@ def test_what_was_sent_before_a_step_of_the_clock_earns_nothing_after_it(scene: 
     assert scene.keeper.held.broken
     scene.keeper.confirmed(1000.05, replace(IN_FORCE, epoch=7))
     assert scene.keeper.deadline == pytest.approx(1000.05 + D - MARGIN)
+
+
+def test_a_step_that_only_the_guard_has_seen_yet_leaves_nothing_of_what_was_sent_before_it(scene: Scene) -> None:
+    scene.guard.steps, scene.guard.deadline, scene.now = 1, 1041.0, 1040.0
+    scene.keeper.confirmed(1039.9, IN_FORCE)
+    assert scene.guard.deadline == 1041.0
+    assert scene.keeper.deadline == 1041.0
+    assert scene.news == 1, "a renewal is wanted at once"
+    scene.now = 1040.2
+    scene.keeper.confirmed(1040.1, IN_FORCE)
+    assert scene.guard.deadline == 1040.1 + D - MARGIN
+
+
+def test_a_start_under_way_is_told_apart_from_what_is_reckoned_after_a_step(scene: Scene) -> None:
+    _, steps = scene.keeper.starts()
+    scene.guard.steps, scene.guard.deadline = 1, 1001.0
+    assert scene.keeper.saw(scene.guard.status())
+    assert (steps, scene.keeper.starts()[1], scene.keeper.deadline) == (0, 1, 1001.0)
+    assert not scene.keeper.saw(scene.guard.status()), "once"
+    scene.guard.steps = 0  # another guard
+    assert not scene.keeper.saw(scene.guard.status())
 
 
 def test_without_isolation_there_is_no_end(scene: Scene) -> None:
