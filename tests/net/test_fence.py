@@ -21,6 +21,7 @@ from tests.net.fenced import ALONE, PARTNER, PORTS, boot_time, serve
 from tests.net.guarded import INTERFACE, Guard, alive, as_user, confined, connection, dhcpd_of, start
 from tests.net.jig import Jig, Namespace
 from tests.net.services import SECONDARY
+from twinlease.decide.permit import MARGIN
 from twinlease.guard.fence import ARM_SECONDS, PERIOD_SECONDS, Fence
 from twinlease.guard.selftest import leaks
 from twinlease.ipc.protocol import Code, Op, ProtocolError, Request, encode_request
@@ -191,7 +192,7 @@ def test_what_queued_in_a_frozen_server_is_answered_to_nobody(jig: Jig, guard: G
             clients.ask(mac, listen=0.0)
         assert not relayed(jig, listen=0.01)
         # A permit that was on its way when the machine stopped.
-        sock.sendall(encode_request(Request(2, Op.PERMIT, {"deadline": boot_time() + 60})))
+        sock.sendall(encode_request(Request(2, Op.PERMIT, {"deadline": boot_time() + 60, "steps": 0})))
         until_boot_time(deadline + ARM_SECONDS)
         os.kill(pid, signal.SIGCONT)
         assert ear.answers(1.0) == 0, "thawed before its guard"
@@ -304,6 +305,26 @@ def test_a_keeper_that_stalls_grants_nothing(jig: Jig) -> None:
         assert not fence.grant(lambda: 0.0)
         assert not fence.grant(lambda: -5.0)
         assert leaks(INTERFACE) == ""
+        fence.remove()
+
+
+def test_a_keeper_that_stalls_a_little_less_lets_answers_out_for_no_longer_than_that(jig: Jig) -> None:
+    stall = ARM_SECONDS - 0.1
+    with jig.primary.namespace.entered():
+        fence = Fence()
+        assert fence.prepare(INTERFACE, 0, PORTS).kernel
+        deadline = boot_time() + 0.1
+
+        def stalled() -> float:
+            left = deadline - boot_time()
+            until_boot_time(boot_time() + stall)
+            return left
+
+        assert fence.grant(stalled)
+        until("nothing gets out", lambda: leaks(INTERFACE) == "", timeout=2, every=0.001)
+        late = boot_time() - deadline
+        sys.stdout.write(f"open for {1000 * late:.0f} ms after its deadline, K {1000 * MARGIN:.0f} ms\n")
+        assert stall - 0.1 < late < MARGIN
         fence.remove()
 
 

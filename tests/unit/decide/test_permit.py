@@ -7,10 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twinlease.decide.permit import FOR_EVER, MARGIN, Permit, Promiser, epsilon, period, reborn
+from twinlease.guard.fence import ARM_SECONDS, PERIOD_SECONDS
+from twinlease.guard.permit import STEPPED_SECONDS
 
 D, X = 240.0, 1800.0
 times = st.floats(0, 10_000, allow_nan=False)
 lengths = st.floats(1, 4000, allow_nan=False)
+
+
+def test_the_parts_of_the_margin_fit_into_it() -> None:
+    timers = 0.01  # of the kernel: a permit of 500 ms ended after 503 at most (measured)
+    assert ARM_SECONDS + timers <= MARGIN / 2, "at least half is left for what is queued"
+    tick = PERIOD_SECONDS / 3
+    assert tick + STEPPED_SECONDS + ARM_SECONDS + timers <= 2.0
 
 
 def test_without_anything_nobody_answers() -> None:
