@@ -116,6 +116,7 @@ def test_an_order_is_carried_out_once_however_often_it_is_seen(alone: ManagedPai
 def test_in_contact_it_is_refused(pair: ManagedPair) -> None:
     pair.operator.paused = True
     before = pair.primary.guard.client.status().starts
+    pair.secondary.sidecar.signal_only(signal.SIGSTOP)  # it would stop its server, which the order revokes
     epoch = order(pair, interruption=1)
     assert answered(pair, epoch) == ("Refused", "InContact")
     assert pair.primary.guard.client.status().starts == before
