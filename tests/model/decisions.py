@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from tests.model import state
 from tests.model.state import Operator, Server
-from twinlease.api.pair import Fence
+from twinlease.api.permit import Fence
 from twinlease.api.servinglease import (
     Answer,
     Answered,

@@ -4,8 +4,9 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from twinlease.api.pair import PairSpec, PairStatus
+from twinlease.api.pair import PairSpec
 from twinlease.api.pairrules import PAIR_RULES
+from twinlease.api.pairstatus import PairStatus
 from twinlease.api.pool import POOL_RULES, PoolSpec, PoolStatus
 from twinlease.api.reservation import ReservationSpec, ReservationStatus
 from twinlease.api.rules import rule, rules_of

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType, field
 
-from twinlease.api.pair import Engine, Fence
+from twinlease.api.pair import Engine
+from twinlease.api.permit import Fence
 from twinlease.api.pool import Range
 from twinlease.api.rules import immutable
 from twinlease.api.types import Conditions, Duration, Model, ObjectRef, PlainIPv4, Port, Time, described

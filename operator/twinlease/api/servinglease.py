@@ -10,7 +10,7 @@ from typing import Annotated, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
-from twinlease.api.pair import Isolation
+from twinlease.api.permit import Isolation
 from twinlease.api.rules import is_duration, rule, text, validations
 from twinlease.api.types import Duration, Model, described
 

@@ -132,3 +132,6 @@ Conditions: TypeAlias = Annotated[
         extra_json_schema={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     ),
 ]
+
+LABEL_VALUE = Meta(max_length=63)
+"""Bound of a label's value."""

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from twinlease.api.pair import PairSpec, ReclaimPolicy
+from twinlease.api.pair import PairSpec
+from twinlease.api.storage import ReclaimPolicy
 from twinlease.api.types import Model
 from twinlease.controller import serverspec
 from twinlease.controller.manifests.common import Owner, metadata

@@ -6,7 +6,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
-from twinlease.api.pair import PairSpec, PairStatus
+from twinlease.api.pair import PairSpec
+from twinlease.api.pairstatus import PairStatus
 from twinlease.api.pool import PoolSpec, PoolStatus
 from twinlease.api.reservation import ReservationSpec, ReservationStatus
 from twinlease.api.server import ServerSpec, ServerStatus

@@ -10,8 +10,9 @@ from math import inf
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
-from twinlease.api.pair import PairSpec, ReclaimPolicy
+from twinlease.api.pair import PairSpec
 from twinlease.api.servinglease import Phase
+from twinlease.api.storage import ReclaimPolicy
 from twinlease.controller import serverspec, serving
 from twinlease.controller.acceptance import Acceptance
 from twinlease.controller.case import Case, Environment, Facts, Plan, lone_wait

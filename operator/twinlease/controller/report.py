@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from twinlease.api.pair import PairStatus
+from twinlease.api.pairstatus import PairStatus
 from twinlease.api.pool import PoolStatus
 from twinlease.api.reservation import ReservationStatus
 from twinlease.api.types import Model

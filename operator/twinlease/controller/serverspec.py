@@ -9,7 +9,8 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from twinlease.api.pair import PairSpec, Peer
+from twinlease.api.pair import PairSpec
+from twinlease.api.peer import Peer
 from twinlease.api.pool import Range
 from twinlease.api.server import Partner, ServedPool, ServerSpec, WantedConfig
 from twinlease.api.types import ObjectRef

@@ -9,8 +9,10 @@ from math import inf
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
-from twinlease.api.pair import Fence, PairSpec, ReclaimPolicy
+from twinlease.api.pair import PairSpec
+from twinlease.api.permit import Fence
 from twinlease.api.servinglease import Phase, ServingLeaseSpec
+from twinlease.api.storage import ReclaimPolicy
 from twinlease.controller import annotations
 from twinlease.controller.annotations import Words
 from twinlease.controller.manifests import serving as manifest

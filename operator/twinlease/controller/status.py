@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address
 from typing import Any
 
-from twinlease.api.pair import PairServer, PairStatus
+from twinlease.api.pairstatus import PairServer, PairStatus
 from twinlease.api.pool import PoolStatus
 from twinlease.api.reservation import ReservationStatus
 from twinlease.api.server import PoolUsage

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from twinlease.api.pair import Isolation, Takeover
+from twinlease.api.pairstatus import Takeover
+from twinlease.api.permit import Isolation
 from twinlease.api.server import ServerStatus
 from twinlease.api.servinglease import DatabaseVerdict, Phase
 from twinlease.controller.manifests.common import server_name

@@ -6,7 +6,7 @@ incarnation proves that it is gone, or its permit has ended and the kernel sees 
 
 from msgspec import UNSET, Struct
 
-from twinlease.api.pair import Fence, Isolation
+from twinlease.api.permit import Fence, Isolation
 from twinlease.api.servinglease import Evidence
 from twinlease.decide.pairview import View
 from twinlease.model.states import Role

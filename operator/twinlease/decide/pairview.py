@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
-from twinlease.api.pair import Fence, Isolation, PartnerDownMode
+from twinlease.api.permit import Fence, Isolation, PartnerDownMode
 from twinlease.api.servinglease import Entries, Entry, Grant, Own, ServingLeaseSpec
 from twinlease.decide.permit import ASKING_PERIOD, epsilon, period
 from twinlease.model import durations

@@ -25,7 +25,7 @@ from enum import StrEnum
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
-from twinlease.api.pair import PartnerDownMode
+from twinlease.api.permit import PartnerDownMode
 from twinlease.api.servinglease import (
     Answer,
     DatabaseVerdict,

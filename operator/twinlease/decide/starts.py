@@ -10,7 +10,7 @@ survivor while the other's may be better.
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
-from twinlease.api.pair import PartnerDownMode
+from twinlease.api.permit import PartnerDownMode
 from twinlease.api.servinglease import (
     DatabaseVerdict,
     Evidence,

@@ -10,9 +10,11 @@ from ipaddress import IPv4Address, IPv4Network
 from msgspec import UNSET
 
 from twinlease.api.crds import LONGEST_PAIR_NAME
-from twinlease.api.pair import PairSpec, Peer, ReclaimPolicy
+from twinlease.api.pair import PairSpec
+from twinlease.api.peer import Peer
 from twinlease.api.pool import LeaseTime, PoolSpec
 from twinlease.api.reservation import ReservationSpec
+from twinlease.api.storage import ReclaimPolicy
 from twinlease.model import durations
 from twinlease.model.decision import Problem
 from twinlease.model.spans import Span, size

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from twinlease.api.pair import Fence
+from twinlease.api.permit import Fence
 from twinlease.api.server import ServerSpec
 from twinlease.api.servinglease import Answer, Answered
 from twinlease.decide import obey

@@ -17,7 +17,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from twinlease.api.pair import Isolation
+from twinlease.api.permit import Isolation
 from twinlease.api.servinglease import DatabaseVerdict
 from twinlease.decide import obey
 from twinlease.ipc.protocol import Code

@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
-from twinlease.api.pair import Isolation
+from twinlease.api.permit import Isolation
 from twinlease.api.servinglease import InForce, Own
 from twinlease.decide.pairview import entry
 from twinlease.decide.permit import ASKING_PERIOD, period

@@ -5,7 +5,7 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from twinlease.api.pair import Isolation
+from twinlease.api.permit import Isolation
 from twinlease.api.servinglease import DatabaseVerdict, Grant, InForce, Start
 from twinlease.decide.permit import FOR_EVER
 from twinlease.engines.protocol import Recorded

@@ -2,7 +2,8 @@
 
 import pytest
 
-from twinlease.api.pair import PairSpec, Peer
+from twinlease.api.pair import PairSpec
+from twinlease.api.peer import Peer
 from twinlease.api.server import Network, ServerSpec, ServerStatus
 from twinlease.api.types import ObjectRef
 from twinlease.controller.network import endpoints, seen

@@ -4,7 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from twinlease.api.pair import Failover, PairSpec, Peer
+from twinlease.api.failover import Failover
+from twinlease.api.pair import PairSpec
+from twinlease.api.peer import Peer
 from twinlease.api.pool import Options, PoolSpec, Range
 from twinlease.api.reservation import ReservationSpec
 from twinlease.api.server import MOST_POOLS

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.unit.decide.views import PRIMARY, SECONDARY, asking, cut_off, grant, own, quiet, report, sight, silent
-from twinlease.api.pair import Isolation
+from twinlease.api.permit import Isolation
 from twinlease.api.servinglease import Evidence, Watched
 from twinlease.decide.evidence import stopped
 from twinlease.decide.pairview import View

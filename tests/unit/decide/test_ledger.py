@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from twinlease.api.pair import PairSpec, Peer
+from twinlease.api.pair import PairSpec
+from twinlease.api.peer import Peer
 from twinlease.api.pool import LeaseTime, Options, PoolSpec, Range
 from twinlease.api.reservation import ReservationSpec
 from twinlease.api.types import ObjectRef

@@ -21,7 +21,7 @@ from tests.unit.decide.views import (
     sight,
     silent,
 )
-from twinlease.api.pair import Fence, Isolation, PartnerDownMode
+from twinlease.api.permit import Fence, Isolation, PartnerDownMode
 from twinlease.api.servinglease import Answer, Answered, Bound, Database, DatabaseVerdict, Evidence, Order, Phase
 from twinlease.decide import partnerdown
 from twinlease.decide.pairview import View

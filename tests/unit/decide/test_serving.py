@@ -21,7 +21,7 @@ from tests.unit.decide.views import (
     sight,
     silent,
 )
-from twinlease.api.pair import Fence, Isolation, PartnerDownMode
+from twinlease.api.permit import Fence, Isolation, PartnerDownMode
 from twinlease.api.servinglease import (
     Answer,
     Answered,

@@ -21,7 +21,7 @@ from tests.unit.decide.views import (
     sight,
     silent,
 )
-from twinlease.api.pair import PartnerDownMode
+from twinlease.api.permit import PartnerDownMode
 from twinlease.api.servinglease import (
     Answer,
     Answered,

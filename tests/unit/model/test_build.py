@@ -3,7 +3,9 @@
 import time
 from ipaddress import IPv4Address, IPv4Interface
 
-from twinlease.api.pair import Failover, PairSpec, Peer
+from twinlease.api.failover import Failover
+from twinlease.api.pair import PairSpec
+from twinlease.api.peer import Peer
 from twinlease.api.pool import LeaseTime, Options, PoolSpec, Range
 from twinlease.api.reservation import ReservationSpec
 from twinlease.api.types import ObjectRef

@@ -4,7 +4,8 @@ from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
 
-from twinlease.api.pair import PairSpec, Peer
+from twinlease.api.pair import PairSpec
+from twinlease.api.peer import Peer
 from twinlease.api.server import Network
 from twinlease.model.placed import Seen, endpoints, problems, serving_addresses
 from twinlease.model.states import Role

@@ -2,7 +2,8 @@
 
 import pytest
 
-from twinlease.api.pair import PairSpec, Peer
+from twinlease.api.pair import PairSpec
+from twinlease.api.peer import Peer
 from twinlease.api.pool import PoolSpec, Range
 from twinlease.api.types import ObjectRef
 from twinlease.model.validate import pair_problems, pool_problems

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.unit.sidecar.snapshots import IN_FORCE, guard
-from twinlease.api.pair import Isolation
+from twinlease.api.permit import Isolation
 from twinlease.decide.permit import MARGIN
 from twinlease.ipc.client import GuardStatus, GuardUnreachable, PermitStatus
 from twinlease.ipc.protocol import Code, ProtocolError

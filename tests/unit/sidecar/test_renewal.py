@@ -8,7 +8,7 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from tests.unit.sidecar.snapshots import BOOT, FENCED, GRANT, IN_FORCE, NEW, NORMAL, OWN, TENURE, guard, lease, observed
-from twinlease.api.pair import Isolation
+from twinlease.api.permit import Isolation
 from twinlease.decide.permit import ASKING_PERIOD, MARGIN
 from twinlease.ipc.client import GuardStatus, GuardUnreachable
 from twinlease.kube.protocol import ApiError, Json

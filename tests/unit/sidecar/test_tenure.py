@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.unit.sidecar.snapshots import GRANT, IN_FORCE, ME, TENURE, recorded
-from twinlease.api.pair import Isolation
+from twinlease.api.permit import Isolation
 from twinlease.api.servinglease import DatabaseVerdict as V
 from twinlease.api.servinglease import Grant, Start
 from twinlease.decide.permit import FOR_EVER

@@ -5,7 +5,10 @@ import hashlib
 import msgspec
 from msgspec import UNSET
 
-from twinlease.api.pair import NodeDirectory, PairSpec, Peer, ResourceRequirements
+from twinlease.api.pair import PairSpec
+from twinlease.api.peer import Peer
+from twinlease.api.storage import NodeDirectory
+from twinlease.api.workload import ResourceRequirements
 from twinlease.controller.manifests.common import Owner, metadata
 from twinlease.controller.objects import ANNOTATION_TEMPLATE, LABEL_PAIR, LABEL_ROLE
 from twinlease.decide.placement import Placement
