@@ -7,7 +7,7 @@ has come only when the operator and every server that serves say so, and a wait 
 import datetime as dt
 from collections.abc import Mapping
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from twinlease.api.servinglease import Bound, ServingLeaseSpec
 from twinlease.decide.pairview import View, entry
@@ -85,8 +85,22 @@ def until_last_lease_ends(view: View) -> float:
     While the API was away the two may have served on, on each other's promises, for as long as both lived: the last
     confirmed write says nothing of that. So what counts as well is for how long both have been known to be stopped.
     """
-    stopped = min(view.sights[role].gone for role in Role)
+    stopped = min(max(view.sights[role].gone, _waited(view, role)) for role in Role)
     return max(last_lease_ends(view) - view.now, durations.seconds(view.lease.max_lease.duration) - stopped)
+
+
+def _waited(view: View, role: Role) -> float:
+    """Return for how many seconds an asking server has been stopped by its own boot clock; 0: it does not say.
+
+    It speaks for another incarnation that holds its grant, and only from the same node. What it says outlives the
+    operator that leads.
+    """
+    asks, own, grant = view.own(role).asks, view.own(role), view.grant(role)
+    if asks is UNSET or not view.asks(role) or not (asks.stopped and asks.ready):
+        return 0.0
+    if grant.holder in ("", asks.incarnation) or own.node != grant.node:
+        return 0.0
+    return asks.waiting_millis / 1000 + view.sights[role].age
 
 
 def longest_permit(view: View) -> float:

@@ -250,7 +250,7 @@ def startable(now: Observed) -> bool:
     """Tell whether nothing but a grant is missing for a start of a server that does not run."""
     if now.running or now.guard is None or not isinstance(now.network, Network) or not now.wanted_revision:
         return False
-    return now.may_start and _wanted(now).action in {Action.APPLY, Action.START}
+    return now.guard.alone and now.may_start and _wanted(now).action in {Action.APPLY, Action.START}
 
 
 # --- configurations ---------------------------------------------------------------------------------------------------

@@ -209,6 +209,27 @@ def reason_of(view: View, role: Role) -> tuple[Start | None, str]:
     return started, judged.verdict.reason
 
 
+def test_a_new_leader_takes_the_word_of_those_who_ask_for_how_long_they_have_been_stopped() -> None:
+    """They count by their own boot clocks since nothing but a grant was missing, so nothing of them ran."""
+    hour = {"verdict": LOST, "waiting_millis": 3_500_000}
+    view = replace(asking(asking(quiet(), PRIMARY, **hour), SECONDARY, **hour), now=NOW + 9_000)
+    judged = starts.judge(view, PRIMARY)
+    assert judged is not None
+    assert (judged.lease, judged.verdict.reason, judged.verdict.retry) == (None, "LeaseDatabaseLost", 95.0)
+    later = starts.judge(sight(sight(view, PRIMARY, age=8.0), SECONDARY, age=8.0), PRIMARY)
+    assert later is not None
+    assert later.verdict.retry == 92.0
+    for doubtful in (
+        grant(view, SECONDARY, node="n3"),  # it may run there still, or did until lately
+        grant(view, SECONDARY, holder="", node=""),
+        own(grant(view, SECONDARY, holder="s1+"), SECONDARY, released=2),
+        asking(view, SECONDARY, verdict=LOST, waiting_millis=3_500_000, ready=False),
+    ):
+        other = starts.judge(doubtful, PRIMARY)
+        assert other is not None
+        assert other.verdict.retry is None or other.verdict.retry > 3000
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

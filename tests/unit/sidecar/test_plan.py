@@ -34,7 +34,7 @@ from twinlease.sidecar.database import Found
 from twinlease.sidecar.interruption import Interruption
 from twinlease.sidecar.keeper import Held
 from twinlease.sidecar.observed import ANNOTATION_ESTABLISHED, Desired, Failure, Observed, Verdict
-from twinlease.sidecar.plan import Action, plan
+from twinlease.sidecar.plan import Action, plan, startable
 from twinlease.sidecar.tenure import Tenure
 
 CACHED = Desired(object=server(), cached=True)
@@ -196,6 +196,13 @@ def test_a_running_server_is_only_touched_for_a_checked_configuration() -> None:
             assert now.candidate.verdict is Verdict.ACCEPTED
             assert now.guard is not None
             assert now.guard.revision != now.wanted_revision
+
+
+def test_a_server_is_ready_for_a_grant_only_while_its_guard_is_alone() -> None:
+    """Since when it was is proof, for whoever leads, since when nothing of ours ran there."""
+    assert startable(INSTALLED)
+    assert not startable(replace(INSTALLED, guard=guard("", NEW, alone=False)))
+    assert not startable(UP)
 
 
 def test_nothing_is_started_without_network_guard_or_leave() -> None:
