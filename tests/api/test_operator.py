@@ -27,6 +27,7 @@ def test_a_pair_comes_up_from_nothing(world: World, operator: Operator) -> None:
         "PartnerDown": "False",
         "KernelFence": "True",
         "LeaseDatabaseIntact": "True",
+        "ClocksAgree": "Unknown",
     }
     assert statuses(world, POOLS, "lan") == {"Valid": "True", "Programmed": "True"}
     assert "range 10.9.0.100 10.9.0.199" in world.text("p-primary")

@@ -14,6 +14,12 @@ _LIBRARY = "usr/lib/lab-clock/libclock.so"
 _PRELOAD = "etc/ld.so.preload"
 
 
+def build(library: Path, file: Path = Path("/", CLOCK_FILE)) -> None:
+    """Make the library that lets the wall clock be off by the seconds in a file."""
+    name = f'-DCLOCK_FILE="{file}"'
+    run(["gcc", "-O2", "-Wall", "-shared", "-fPIC", name, "-o", str(library), str(_SOURCE)])
+
+
 def image(archive: Path) -> Path:
     """Return the archive of the project's image with one layer more, built if the cache does not have it."""
     with tempfile.TemporaryDirectory(prefix="twinlease-clock-") as directory:
@@ -21,7 +27,7 @@ def image(archive: Path) -> Path:
         library, preload = context / "layer" / _LIBRARY, context / "layer" / _PRELOAD
         for file in (library, preload):
             file.parent.mkdir(parents=True)
-        run(["gcc", "-O2", "-Wall", "-shared", "-fPIC", "-o", str(library), str(_SOURCE)])
+        build(library)
         preload.write_text(f"/{_LIBRARY}\n", encoding="utf-8")
         lines = [f"FROM oci-archive:{archive}", "USER 0", "COPY layer /", "USER 6767:6767", ""]
         (context / "Dockerfile").write_text("\n".join(lines), encoding="utf-8")

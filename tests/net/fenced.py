@@ -17,7 +17,7 @@ subnet 10.77.0.0 netmask 255.255.255.0 { range 10.77.0.100 10.77.0.199; }
 """A server without a partner: it answers from its first moment on."""
 
 PARTNER = "10.77.0.3"
-PORTS = FenceSpec(Mode.KERNEL, PARTNER, failover_port=647, omapi_port=7911, peer_port=648)
+PORTS = FenceSpec(Mode.KERNEL, PARTNER, failover_port=647, omapi_port=7911, peer_port=648, partner_port=647)
 
 
 def boot_time() -> float:

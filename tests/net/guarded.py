@@ -22,7 +22,7 @@ from twinlease.ipc.protocol import FenceSpec, Mode
 
 OPERATOR = Path(__file__).parents[2] / "operator"
 INTERFACE = "eth0"
-OPEN = FenceSpec(Mode.KERNEL, "", failover_port=0, omapi_port=0, peer_port=0)
+OPEN = FenceSpec(Mode.KERNEL, "", failover_port=0, omapi_port=0, peer_port=0, partner_port=0)
 """Closes no port, for servers that everybody is to reach."""
 
 

@@ -93,6 +93,7 @@ class Server:
         self.engine = IscEngine(key_include=str(directory / "omapi-key.conf"), check_program=program("dhcpd"))
         self._config = directory / "dhcpd.conf"
         self._process: subprocess.Popen[bytes] | None = None
+        self.environment: dict[str, str] | None = None
         self.engine.write_credentials(directory, SECRET)
         _give(directory / "omapi-key.conf")
 
@@ -110,7 +111,11 @@ class Server:
         command = process.command(interface=interface, config=self._config, lease_file=self.lease_file)
         with self.namespace.entered(), self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                ["setpriv", *_CONFINED, "--", *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                ["setpriv", *_CONFINED, "--", *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.environment,
             )
 
     def signal(self, number: signal.Signals) -> None:

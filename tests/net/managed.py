@@ -18,6 +18,7 @@ from tests.net.apiserver import NAMESPACE, FakeApi
 from tests.net.granting import CALM, Operator
 from tests.net.guarded import INTERFACE, Guard
 from tests.net.jig import SECRET, Jig, Namespace
+from tests.net.wallclock import WallClock
 from twinlease.decide.pairview import Policy
 from twinlease.model.service import Service
 from twinlease.model.states import Role
@@ -48,6 +49,10 @@ class Sidecar:
             "KUBERNETES_SERVICE_HOST": "127.0.0.1",
             "KUBERNETES_SERVICE_PORT": str(self.port),
         }
+
+    def under(self, clock: WallClock) -> None:
+        """Have later starts go by a clock of their own."""
+        self._environment["LD_PRELOAD"] = clock.environment["LD_PRELOAD"]
 
     def in_pod(self, uid: str) -> None:
         """Have later starts in another pod."""
@@ -94,6 +99,11 @@ class Member:
         self.sidecar = Sidecar(self.name, self.guard, api)
         self._api = api
         self._pods = 0
+
+    def under(self, clock: WallClock) -> None:
+        """Have guard, server and sidecar go by a wall clock of their own from their next start on."""
+        self.guard.overrides.update(clock.environment)
+        self.sidecar.under(clock)
 
     def start(self) -> None:
         """Start guard and sidecar."""

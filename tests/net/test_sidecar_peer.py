@@ -71,7 +71,7 @@ def terms(pair: ManagedPair, **changes: object) -> Terms:
 
 def converse(sock: socket.socket, talk: Conversation, who: Terms) -> Granted:
     """Ask the primary's sidecar once, and return its answer."""
-    sock.sendto(talk.request(who, 1.0, 1.0, long=False, renounce=False), TO)
+    sock.sendto(talk.request(who, 1.0, long=False, renounce=False), TO)
     while True:
         found = talk.take(sock.recv(1024), str(PRIMARY.ip), who, 1.0, 1.0)
         if isinstance(found, Granted):
@@ -86,7 +86,7 @@ def test_what_is_forged_replayed_reordered_or_of_an_old_epoch_is_refused_and_cou
         sock.sendto(b"noise", TO)
         sock.sendto(secrets.token_bytes(200), TO)
         forger = Conversation(key_of("guessed"), lambda: secrets.token_hex(8))
-        sock.sendto(forger.request(terms(pair), 1.0, 1.0, long=True, renounce=True), TO)
+        sock.sendto(forger.request(terms(pair), 1.0, long=True, renounce=True), TO)
         # In another order, and once more.
         for data in reversed(recording):
             sock.sendto(data, TO)

@@ -191,6 +191,9 @@ class Asks(Model, frozen=True, kw_only=True):
     stopped: Annotated[bool, described("Its guard finds no daemon of ours on the node: proof of stop.")] = False
     ready: Annotated[bool, described("It could start at once: network and configuration are there.")] = False
     waiting_millis: Annotated[int, described("For how long it was ready when this was sent, by its boot clock.")] = 0
+    skew_millis: Annotated[
+        int, described("The partner's wall clock minus its own, where they were measured to differ; 0: they were not.")
+    ] = 0
 
 
 class Answered(Model, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ _WARNINGS = frozenset(
         ("PartnerDown", "True"),
         ("KernelFence", "False"),
         ("LeaseDatabaseIntact", "False"),
+        ("ClocksAgree", "False"),
     }
 )
 _QUIET = frozenset({"ComingUp", "Created", "NotNeeded", "NoGrant", "NoReport", "NotServing", "NotUsedYet"})
@@ -44,6 +45,7 @@ _WARNING_REASONS = frozenset(
         "LeaseDatabaseFound",
         "PolicyMissing",
         "WitnessRolledBack",
+        "ClockSkew",
     }
 )
 

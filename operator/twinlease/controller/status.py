@@ -14,7 +14,7 @@ from twinlease.api.pool import PoolStatus
 from twinlease.api.reservation import ReservationStatus
 from twinlease.api.server import PoolUsage
 from twinlease.api.types import Condition
-from twinlease.controller import takeover
+from twinlease.controller import agreement, takeover
 from twinlease.controller.acceptance import Acceptance
 from twinlease.controller.case import Facts
 from twinlease.controller.objects import Custom, Pair, Pool, Reservation
@@ -62,6 +62,9 @@ class Reporter:
         verdicts = [self._valid(PAIRS, pair), self._available(), self._redundant(), self._progressing()]
         service = takeover.told(self._snapshot, self._facts.serving, pair.status.takeover)
         verdicts += [service.partner_down, service.kernel_fence, service.lease_database]
+        view = self._facts.serving.view
+        offset = agreement.measured(self._snapshot, view)
+        verdicts.append(agreement.told(self._snapshot.name, view, offset))
         states = {role: self._snapshot.state(role)[0] for role in Role}
         primary, secondary = states[Role.PRIMARY], states[Role.SECONDARY]
         targets = self._facts.targets

@@ -19,7 +19,7 @@ from twinlease.model import conditions, durations
 from twinlease.model.conditions import FALSE, TRUE, UNKNOWN, Verdict
 from twinlease.model.states import FailoverState, Role
 
-_, _, _, _, PARTNER_DOWN, KERNEL_FENCE, LEASE_DATABASE = conditions.PAIR
+PARTNER_DOWN, KERNEL_FENCE, LEASE_DATABASE = conditions.PAIR[4:7]
 
 _LONGEST_MESSAGE = 2000
 _STEADY_SECONDS = 3

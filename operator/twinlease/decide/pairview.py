@@ -11,6 +11,9 @@ from twinlease.decide.permit import ASKING_PERIOD, epsilon, period
 from twinlease.model import durations
 from twinlease.model.states import FailoverState, Role
 
+CLOCK_STEPPED = "ClockStepped"
+"""Why a server asks that was stopped because its wall clock stepped in contact with its partner."""
+
 _LATE = 1.0
 _PERIODS = 2
 
@@ -105,6 +108,12 @@ class View(Struct, frozen=True, kw_only=True):
     def recorded(self, role: Role) -> FailoverState:
         """Return the failover state that an asking server's database records."""
         return _state(self.own(role).database.state)
+
+    def resumable(self, role: Role) -> bool:
+        """Tell whether an asking server stopped in contact with its partner, and by a clock that both could go by."""
+        asks = self.own(role).asks
+        misled = asks is not UNSET and asks.reason == CLOCK_STEPPED
+        return self.recorded(role) is FailoverState.NORMAL and not misled
 
     def fresh(self, role: Role) -> bool:
         """Tell whether a server's part is at most two renewal periods old."""

@@ -229,7 +229,7 @@ def _waived(view: View, role: Role) -> tuple[bool, str]:
     own = view.own(other)
     if view.sights[other].maintenance and view.released(other):
         return True, f"the {other} was stopped for maintenance"
-    may_resume = own.database.verdict is DatabaseVerdict.INTACT and view.recorded(other) is FailoverState.NORMAL
+    may_resume = own.database.verdict is DatabaseVerdict.INTACT and view.resumable(other)
     may_resume = may_resume and view.lease.phase is Phase.BOTH and not in_partner_down(view, role)
     known = own.database.verdict is not DatabaseVerdict.UNKNOWN
     if view.lease.established and view.asks(other) and known and not may_resume and bool(stopped(view, other)):

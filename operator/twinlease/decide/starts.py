@@ -67,6 +67,8 @@ def _way(view: View, role: Role) -> Way:
     if found.verdict is DatabaseVerdict.FOREIGN and not (view.sights[role].adopt or view.sights[role].discard):
         return _foreign(view, role)
     way = _by_phase(view, role)
+    if asks.skew_millis and way.start is not None:
+        way = _apart(view, role, way)
     if way.start is not None and not asks.ready:
         return _wait("NotReady", f"The {role} may start ({way.start}) as soon as network and configuration are there")
     return way
@@ -83,6 +85,43 @@ def _by_phase(view: View, role: Role) -> Way:
     if role == survivor:
         return _survivor_again(view, role)
     return _behind_survivor(view, role)
+
+
+# --- their clocks differ ----------------------------------------------------------------------------------------------
+def _apart(view: View, role: Role, way: Way) -> Way:
+    """Judge the start of a server whose wall clock was measured to differ from its partner's.
+
+    It harms nobody alone, and so does the other; what must not be is that both serve, in contact. So it waits while the
+    other serves or is about to. Where neither does, whoever is granted first keeps the other waiting: the primary, if
+    it can start. A first start of both at once becomes the start of one.
+    """
+    other = role.other
+    if way.start is Start.SURVIVE:
+        return way
+    if _serves(view, other):
+        return _wait("ClockSkew", f"{_skew(view, role)}: it starts when they agree; the {other} serves")
+    if way.start is not Start.FRESH or not view.asks(other):
+        return way  # one that began afresh serves nobody until the two have met; then one of them steps back
+    if role is Role.SECONDARY and _ready(view, other):
+        return _wait("ClockSkew", f"{_skew(view, role)}: it starts when they agree; the {other} starts first")
+    if not (proof := stopped(view, other)):
+        return _wait("NoSafeServer", f"{_skew(view, role)}, so that one serves alone. {proof.message}", proof.retry)
+    refused = _takeover_refused(view, role)
+    return refused or _go(Start.SURVIVE, "ClockSkew", f"{_skew(view, role)}: the {role} serves alone, as survivor")
+
+
+def _serves(view: View, role: Role) -> bool:
+    """Tell whether a server serves, or was granted a start after which it will whatever its partner does."""
+    held = bool(view.grant(role).holder) and not view.released(role) and not view.asks(role)
+    by_itself = view.grant(role).start not in {Start.RECOVER, Start.FRESH}
+    return held and (by_itself or view.own(role).report.serving)
+
+
+def _skew(view: View, role: Role) -> str:
+    asks = view.own(role).asks
+    ahead = 0.0 if asks is UNSET else -asks.skew_millis / 1000
+    way = "ahead of" if ahead > 0 else "behind"
+    return f"The wall clock of the {role} is {abs(ahead):.1f}s {way} the {role.other}'s"
 
 
 # --- before the two ever served together ------------------------------------------------------------------------------
@@ -132,16 +171,14 @@ def _together(view: View, role: Role) -> Way:  # noqa: PLR0911  # one case after
         return _damaged(view, role)
     if byhand.is_down(view, other):
         return _behind_unordered(view, role)
-    if view.recorded(role) is FailoverState.NORMAL:
+    if view.resumable(role):
         if view.asks(other) and _has_news(view, other):
             if not _ready(view, other):
                 return _take_over(view, role)
             return _wait("PartnerFirst", f"The {role} waits: the {other} served on after it and starts first")
         return _go(Start.RESUME, "Resume", f"The {role} stopped in contact with its partner: it goes on where it was")
     if view.confirmed(other) and not view.asks(other) and view.fresh(other):
-        message = (
-            f"The {role} stopped in {view.recorded(role)}: it waits until the {other} was ordered into partner-down"
-        )
+        message = f"The {role} {_ended(view, role)}: it waits until the {other} was ordered into partner-down"
         return _wait("PartnerTakesOver", message)
     if view.asks(other) and _ready(view, other) and _has_news(view, other) and _precedes(view, other, role):
         return _wait("PartnerFirst", f"The {role} waits: the {other} starts first, in partner-down")
@@ -215,7 +252,7 @@ def _take_over(view: View, role: Role) -> Way:
     """An intact server that may not resume, with nobody to take over from."""
     proof = stopped(view, role.other)
     if not proof:
-        message = f"The {role} stopped in {view.recorded(role)} and may not resume. {proof.message}"
+        message = f"The {role} {_ended(view, role)} and may not resume. {proof.message}"
         return _wait("NoSafeServer", message, retry=proof.retry)
     if (refused := _takeover_refused(view, role)) is not None:
         return refused
@@ -354,6 +391,12 @@ def _intact(view: View, role: Role) -> bool:
 def _has_news(view: View, role: Role) -> bool:
     """Tell whether an asking server may know of leases that its partner does not."""
     return _intact(view, role) and view.recorded(role) is not FailoverState.NORMAL
+
+
+def _ended(view: View, role: Role) -> str:
+    """Return how an asking server that may not resume stopped."""
+    recorded = view.recorded(role)
+    return "was stopped when its clock stepped" if recorded is FailoverState.NORMAL else f"stopped in {recorded}"
 
 
 def _ready(view: View, role: Role) -> bool:

@@ -79,22 +79,37 @@ def reckoned_before(permit: Permit, deadline: float | None, now: float) -> Permi
     return permit._replace(deadline=deadline)
 
 
+def misled(permit: Permit) -> Permit:
+    """Return a permit after a step of the wall clock while the server talks to its partner: over, also an endless one.
+
+    It tells its partner when leases end by this clock, and frees what ended by it. Alone it harms nobody so.
+    """
+    return permit._replace(lapsed=True, reason=Reason.CLOCK_STEPPED)
+
+
 class ClockWatch:
     """Counts the steps of the wall clock.
 
     Both clocks are slewed alike, so that their difference changes by steps alone; small ones add up.
+
+    Attributes:
+        steps: How many there were.
+        last: The size of the last one, seconds; 0: there was none.
     """
 
     def __init__(self) -> None:
         self.steps = 0
+        self.last = 0.0
         self._offset: float | None = None
 
     def stepped(self, wall: float, now: float) -> bool:
         """Take in what both clocks say; tell whether the wall clock has stepped, forward or backward."""
         offset = wall - now
-        if self._offset is not None and abs(offset - self._offset) <= STEP_SECONDS:
+        before, moved = self._offset, 0.0 if self._offset is None else offset - self._offset
+        if before is not None and abs(moved) <= STEP_SECONDS:
             return False
-        first = self._offset is None
         self._offset = offset
-        self.steps += not first
-        return not first
+        if before is None:
+            return False
+        self.steps, self.last = self.steps + 1, moved
+        return True

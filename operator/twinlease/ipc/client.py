@@ -108,6 +108,7 @@ class GuardStatus(NamedTuple):
         record: What ``remember`` has kept; None if there is nothing, or nothing readable.
         record_error: Why the record cannot be read; empty if it can.
         clock_steps: Steps of the wall clock of more than 2 s since the guard runs.
+        clock_step: The size of the last one, seconds; 0: there was none.
     """
 
     version: str
@@ -128,6 +129,7 @@ class GuardStatus(NamedTuple):
     record: dict[str, Any] | None
     record_error: str
     clock_steps: int
+    clock_step: float
 
 
 class GuardClient:
@@ -244,6 +246,7 @@ def _status(result: Mapping[str, Any]) -> GuardStatus:
             record=None if result["record"] is None else dict(result["record"]),
             record_error=str(result["recordError"] or ""),
             clock_steps=int(result["clockSteps"]),
+            clock_step=float(result["clockStep"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ProtocolError(Code.BAD_REQUEST, f"the guard's status lacks or garbles {error}") from error

@@ -77,6 +77,7 @@ class FenceSpec(NamedTuple):
         failover_port: TCP, for the partner only; 0 if there is none.
         omapi_port: TCP, for this machine only; 0 if there is none.
         peer_port: UDP, of the sidecars, for the partner only; 0 if there is none.
+        partner_port: TCP, on which the partner listens for this server; 0 if that is not known.
         proven: Somebody relies on the kernel's fence: no start unless it is proven at this one.
     """
 
@@ -85,6 +86,7 @@ class FenceSpec(NamedTuple):
     failover_port: int
     omapi_port: int
     peer_port: int
+    partner_port: int
     proven: bool = False
 
     def fields(self) -> dict[str, Any]:
@@ -95,13 +97,14 @@ class FenceSpec(NamedTuple):
             "failoverPort": self.failover_port,
             "omapiPort": self.omapi_port,
             "peerPort": self.peer_port,
+            "partnerPort": self.partner_port,
             "proven": self.proven,
         }
 
 
 def fence_of(fields: Mapping[str, Any]) -> FenceSpec:
     """Return the fence of a request that has been checked."""
-    ports = (fields["failoverPort"], fields["omapiPort"], fields["peerPort"])
+    ports = (fields["failoverPort"], fields["omapiPort"], fields["peerPort"], fields["partnerPort"])
     return FenceSpec(fields["mode"], fields["partner"], *ports, proven=fields["proven"])
 
 
@@ -193,6 +196,7 @@ _FENCE: Mapping[str, Check] = {
     "failoverPort": _is_port,
     "omapiPort": _is_port,
     "peerPort": _is_port,
+    "partnerPort": _is_port,
     "proven": _is_flag,
 }
 
@@ -226,7 +230,7 @@ _START: Mapping[str, tuple[Check, str]] = {
     "edits": (_is_edits, f"a list of at most {_MAX_EDITS} names of edits"),
     "parameters": (_is_parameters, f"at most {_MAX_PARAMETERS} names with short texts or whole numbers"),
     **_PERMIT,
-    "fence": (_is_fence, "mode, partner, failoverPort, omapiPort, peerPort and proven"),
+    "fence": (_is_fence, "mode, partner, failoverPort, omapiPort, peerPort, partnerPort and proven"),
 }
 _OPERATIONS: Mapping[str, Mapping[str, tuple[Check, str]]] = {
     Op.STATUS: {},

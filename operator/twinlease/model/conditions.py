@@ -8,10 +8,20 @@ from twinlease.api.types import Condition
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 
-PAIR = ("Valid", "Available", "Redundant", "Progressing", "PartnerDown", "KernelFence", "LeaseDatabaseIntact")
+PAIR = (
+    "Valid",
+    "Available",
+    "Redundant",
+    "Progressing",
+    "PartnerDown",
+    "KernelFence",
+    "LeaseDatabaseIntact",
+    "ClocksAgree",
+)
 """Of a pair: specification in force; at least one server answers its clients; both do and are in contact, so that
 either may die; something is being rolled out, brought up or waited for; one serves in partner-down, or why not yet; the
-kernel enforces the end of both permits; both lease databases are the ones that were confirmed."""
+kernel enforces the end of both permits; both lease databases are the ones that were confirmed; the wall clocks of both
+were measured to be the same."""
 
 POOL = ("Valid", "Programmed")
 """Of a pool: specification in force; both servers run a configuration that holds it."""

@@ -291,10 +291,12 @@ class Doer:
 def _fence(spec: ServerSpec) -> FenceSpec:
     """Return how a server is fenced, and for whom its ports are open."""
     partner = spec.partner.failover_address if spec.partner else ""
+    partner_port = spec.partner.failover_port if spec.partner else 0
     return FenceSpec(
         Mode.KERNEL if spec.fence is Fence.KERNEL else Mode.PROCESS,
         partner,
         failover_port=spec.failover_port,
         omapi_port=spec.omapi_port,
         peer_port=spec.peer_port,
+        partner_port=partner_port,
     )

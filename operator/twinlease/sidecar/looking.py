@@ -8,6 +8,9 @@ import msgspec
 from msgspec.structs import replace
 
 from twinlease.api.server import ServerSpec
+from twinlease.decide.clocks import Agreement, judge, talks
+from twinlease.decide.clocks import Verdict as Agreed
+from twinlease.decide.pairview import CLOCK_STEPPED
 from twinlease.ipc.client import GuardStatus, GuardUnreachable
 from twinlease.ipc.protocol import ProtocolError
 from twinlease.log import kv
@@ -94,16 +97,32 @@ class Looker:
         self._disk.look()
         self._cutoff.look()
         self._give_up()
+        self._neighbour.tell()  # before the promises are looked at: none is made then that was not seen
+        self._compare_clocks()
         ready = startable(board.now)
         since = board.now.ready_since
-        self._neighbour.tell()  # before the promises are looked at: none is made then that was not seen
         board.observe(
             ready_since=None if not ready else board.now.boot if since is None else since,
             promiser=self._parts.promises.promiser,
-            heard=self._parts.peer.heard,
             held=self._parts.keeper.held,
             claims=self._parts.renewal.claims,
         )
+
+    def _compare_clocks(self) -> None:
+        """Judge whether the partner's clock and ours agree; without anybody to ask that is not known, and no matter."""
+        board, peer = self._board, self._parts.peer
+        heard = peer.heard
+        found = judge(board.now.clocks, heard.clocks, self._boot())
+        if found.verdict != board.now.clocks.verdict:
+            grave = found.verdict in (Agreed.DRIFT, Agreed.DIFFER)
+            fields = kv(verdict=found.verdict, offset=round(found.offset, 3))
+            _log.log(logging.WARNING if grave else logging.INFO, "the partner's clock", extra=fields)
+        since = board.now.unmeasured_since
+        if found.verdict is not Agreed.UNKNOWN or peer.place is None:
+            since = None
+        elif since is None:
+            since = self._boot()
+        board.observe(heard=heard, clocks=found, unmeasured_since=since)
 
     # --- the API ------------------------------------------------------------------------------------------------------
     def _look_at_clock(self) -> None:
@@ -111,8 +130,14 @@ class Looker:
         if moved:
             _log.warning("the wall clock stepped: the permit is renewed at once", extra=kv(seconds=round(moved, 3)))
             self._parts.keeper.stepped()
-            if moved > 0 and self._board.now.guard is not None:
-                self._board.observe(stepped=self._board.now.guard.started_at)
+            self._parts.peer.measure()
+            now = self._board.now
+            self._board.observe(step=moved, clocks=Agreement(), unmeasured_since=now.boot)
+            if moved > 0 and now.guard is not None:
+                self._board.observe(stepped=now.guard.started_at)
+            talked = now.failover is not None and talks(now.failover.local, now.failover.partner)
+            if talked or (not now.running and not now.tenure.given_up):
+                self._board.observe(misled=now.tenure.epoch)  # the guard saw it first, if it saw it
             self._parts.renewal.submit(ownpart.draft(self._board.now), now=True)
 
     def _look_at_object(self) -> None:
@@ -277,6 +302,8 @@ class Looker:
     def _ended(self, before: GuardStatus, status: GuardStatus) -> None:
         last = status.last_exit
         how = f"{last.reason}, code {last.code}" if last else "with its guard"
+        if last is not None and last.reason == CLOCK_STEPPED:
+            how = f"it was stopped, for its wall clock stepped by {status.clock_step:+.1f} s"
         _log.warning("the server ended", extra=kv(how=how, pid=before.pid))
         if self._parts.clocks.wall() - before.started_at < _HEALTHY_SECONDS:
             pause = self._board.starts.failed()

@@ -7,7 +7,8 @@ from msgspec import Struct, convert, field
 from twinlease.api.server import PoolUsage, ServerSpec, ServerStatus
 from twinlease.api.servinglease import DatabaseVerdict, Grant, InForce, Own, ServingLeaseSpec
 from twinlease.api.types import Model
-from twinlease.decide.pairview import entry
+from twinlease.decide.clocks import SETTLE_SECONDS, Agreement
+from twinlease.decide.pairview import CLOCK_STEPPED, entry
 from twinlease.decide.permit import Promiser
 from twinlease.engines.protocol import FailoverStatus, Watermark
 from twinlease.ipc.client import GuardStatus
@@ -95,6 +96,9 @@ class Verdict(StrEnum):
     """The ConfigMaps cannot be read, or the check gave no verdict; worth another try."""
 
 
+CLOCKS_DIFFER = "ClocksDiffer"
+"""Our reason to stop and to give a grant back: the partner's wall clock was measured to be another."""
+
 HUNG_SECONDS = 5.0
 """After so long without an answer a server hangs: in a write that does not end, or stopped by somebody. It answers its
 control port and its clients from one thread; a start with 100,000 leases takes it 0.5 s (measured)."""
@@ -149,6 +153,10 @@ class Observed(Struct, frozen=True, kw_only=True):
         heard: The partner's sidecar.
         ready_since: Since when nothing but a grant was missing for a start; None: more is missing.
         stepped: When the server was started during whose life the wall clock stepped forward; 0: none.
+        misled: Epoch of the grant under which the wall clock stepped in contact with the partner, or while nothing ran.
+        step: By how much the wall clock stepped last, seconds; 0: it has not.
+        clocks: Whether the partner's wall clock and ours agree.
+        unmeasured_since: Since when that is not known though the partner could be asked (CLOCK_BOOTTIME); None: it is.
         stopping: The sidecar is asked to end.
         gone: The guard has ended and left word that the daemon is dead: the pod ends.
     """
@@ -185,6 +193,10 @@ class Observed(Struct, frozen=True, kw_only=True):
     heard: Heard = Heard()
     ready_since: float | None = None
     stepped: float = 0.0
+    misled: int = 0
+    step: float = 0.0
+    clocks: Agreement = Agreement()
+    unmeasured_since: float | None = None
     stopping: bool = False
     gone: bool = False
 
@@ -200,6 +212,25 @@ class Observed(Struct, frozen=True, kw_only=True):
         Nobody vouches for it then: its permit runs out, and the partner may take over.
         """
         return self.running and self.dumb_since is not None and self.boot - self.dumb_since > HUNG_SECONDS
+
+    @property
+    def measured(self) -> bool:
+        """Whether a start need not wait any longer for a measurement of the partner's clock."""
+        return self.unmeasured_since is None or self.boot - self.unmeasured_since > SETTLE_SECONDS
+
+    @property
+    def wrong_clock(self) -> str:
+        """Why nothing is started any more under the grant that was taken up, CamelCase; empty: no clock is in the way.
+
+        Another grant is asked for instead, for that is where both clocks are judged.
+        """
+        if not self.tenure.epoch:
+            return ""
+        last = self.guard.last_exit if self.guard is not None and not self.running else None
+        killed = self.tenure.begun and last is not None and last.reason == CLOCK_STEPPED
+        if killed or self.misled == self.tenure.epoch:
+            return CLOCK_STEPPED
+        return CLOCKS_DIFFER if self.tenure.begun and self.clocks.differ else ""
 
     @property
     def wanted_revision(self) -> str:

@@ -117,6 +117,8 @@ def gives_up(now: Observed) -> str:  # noqa: PLR0911  # one reason after the oth
         return "GivenUp"
     if now.desired.object.spec.maintenance:
         return "Maintenance"
+    if now.wrong_clock:
+        return now.wrong_clock
     if not now.unbroken:
         return "PermitEnded"
     if now.desired.object.spec.paused:
@@ -138,7 +140,7 @@ def asking(now: Observed) -> str:
     if now.standing is Standing.NONE:
         return "Stopped" if now.tenure.epoch else "NewIncarnation"
     if now.standing is Standing.HELD and now.tenure.given_up:
-        return "MayNotResume"
+        return now.wrong_clock or "MayNotResume"
     return ""
 
 
@@ -286,6 +288,7 @@ def _asks(now: Observed) -> Asks | UnsetType:
         reason=reason,
         stopped=now.guard.alone and not now.running,
         ready=now.ready_since is not None,
+        skew_millis=round(now.clocks.offset * 1000) if now.clocks.differ else 0,
         waiting_millis=max(0, round(waiting * 1000)),
     )
 

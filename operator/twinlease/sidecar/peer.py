@@ -5,12 +5,14 @@ import logging
 import select
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable
 from ipaddress import IPv4Address
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from twinlease.decide.clocks import SAMPLES, SETTLE_SECONDS, Sample
 from twinlease.decide.permit import Promiser, reborn
 from twinlease.log import kv
 from twinlease.sidecar.clock import Clocks
@@ -22,6 +24,8 @@ _log = logging.getLogger(__name__)
 
 ASK_SECONDS = 1.0
 """How often the partner is asked."""
+SOON_SECONDS = 0.2
+"""The same until there are enough answers to tell whether the clocks agree, and for no longer than a start waits."""
 _HEARD_SECONDS = 5.0
 _BURST = 32
 
@@ -39,12 +43,12 @@ class Heard(Struct, frozen=True, kw_only=True):
 
     Attributes:
         lately: It answered within the last seconds.
-        offset: Its wall clock minus ours, seconds.
+        clocks: The last measurements of its wall clock, the oldest first.
         refused: Messages not taken and promises not given, by reason.
     """
 
     lately: bool = False
-    offset: float = 0.0
+    clocks: tuple[Sample, ...] = ()
     refused: tuple[tuple[str, int], ...] = ()
 
 
@@ -180,14 +184,20 @@ class Peer(threading.Thread):
         # What another process of this sidecar was promised is not known: it is given up as soon as it is not needed.
         self._long = True
         self._renouncing = False
-        self._offset = 0.0
+        self._clock: deque[Sample] = deque(maxlen=SAMPLES)
+        self._measuring = float("-inf")
 
     @property
     def heard(self) -> Heard:
         """How the partner is heard."""
         last = self._talk.heard
         lately = last is not None and self._clocks.boot() - last < _HEARD_SECONDS
-        return Heard(lately=lately, offset=self._offset, refused=tuple(sorted(self._talk.refused.items())))
+        return Heard(lately=lately, clocks=tuple(self._clock), refused=tuple(sorted(self._talk.refused.items())))
+
+    def measure(self) -> None:
+        """Measure the partner's clock anew: what was measured before counts no longer. For another thread to call."""
+        self._clock.clear()
+        self._measuring = self._clocks.boot()
 
     def run(self) -> None:
         """Talk until the process ends."""
@@ -198,10 +208,11 @@ class Peer(threading.Thread):
         """Ask if it is time to, then wait for messages until it is again, and take some in."""
         now = self._clocks.boot()
         if now >= self._ask_at:
-            self._ask_at = now + ASK_SECONDS
-            if sock is not None and self.terms.asks and now - self.terms.made <= _LOOKED_SECONDS:
-                self._ask(sock, now)
-        patience = max(0.0, min(ASK_SECONDS, self._ask_at - self._clocks.boot()))
+            hurry = len(self._clock) < SAMPLES and now - self._measuring < SETTLE_SECONDS
+            self._ask_at = now + (SOON_SECONDS if hurry else ASK_SECONDS)
+            if sock is not None:
+                self._ask(sock, now, self.terms)
+        patience = max(0.0, min(ASK_SECONDS if sock else SOON_SECONDS, self._ask_at - self._clocks.boot()))
         ready, _, _ = select.select([sock] if sock else [], [], [], patience)
         for _ in range(_BURST if ready else 0):
             if sock is None or not self._receive(sock):
@@ -227,11 +238,14 @@ class Peer(threading.Thread):
             return None
         self._problem = ""
         self._socket = sock
+        self._measuring = self._clocks.boot()
         return sock
 
-    def _ask(self, sock: socket.socket, now: float) -> None:
+    def _ask(self, sock: socket.socket, now: float, terms: Terms) -> None:
         held = self._keeper.held
-        if not held.epoch or held.broken:
+        if not (terms.asks and now - terms.made <= _LOOKED_SECONDS) or not held.epoch or held.broken:
+            if terms.incarnation:
+                self._send(sock, self._talk.request(terms, now, long=False, renounce=False, nothing=True))
             return
         long = held.permit.long_wanted(now)
         if long:
@@ -239,7 +253,7 @@ class Peer(threading.Thread):
         elif self._long and self._keeper.renounce():
             self._talk.forget_requests()
             self._long, self._renouncing = False, True
-        self._send(sock, self._talk.request(self.terms, now, self._clocks.wall(), long=long, renounce=self._renouncing))
+        self._send(sock, self._talk.request(terms, now, long=long, renounce=self._renouncing))
 
     def _receive(self, sock: socket.socket) -> bool:
         try:
@@ -270,7 +284,7 @@ class Peer(threading.Thread):
         return self._talk.reply(request, terms, wall, granted=pledge.seconds)
 
     def _granted(self, found: Granted) -> None:
-        self._offset = found.offset
+        self._clock.append(found.clock)
         if found.renounced and not found.refused:
             self._renouncing = False
         if found.seconds:

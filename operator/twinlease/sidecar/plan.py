@@ -20,11 +20,13 @@ from msgspec import Struct
 from twinlease.api.permit import Isolation
 from twinlease.api.servinglease import DatabaseVerdict
 from twinlease.decide import obey
+from twinlease.decide.clocks import steps_back
+from twinlease.decide.pairview import CLOCK_STEPPED
 from twinlease.ipc.protocol import Code
 from twinlease.model.states import FailoverState
 from twinlease.netlink.choose import Network
 from twinlease.sidecar import orders
-from twinlease.sidecar.observed import ANNOTATION_ESTABLISHED, Observed, Verdict
+from twinlease.sidecar.observed import ANNOTATION_ESTABLISHED, CLOCKS_DIFFER, Observed, Verdict
 from twinlease.sidecar.tenure import Standing, resumable
 
 WAITING_FOR_NORMAL = "WaitingForNormal"
@@ -33,6 +35,10 @@ WAITING_FOR_NORMAL = "WaitingForNormal"
 _FRESH = frozenset({FailoverState.UNKNOWN, FailoverState.STARTUP, FailoverState.RECOVER})
 _RECOVERING = frozenset({FailoverState.RECOVER, FailoverState.RECOVER_WAIT, FailoverState.RECOVER_DONE})
 _NOT_TRIED = "NotTried"
+_CLOCKS = {
+    CLOCK_STEPPED: "its wall clock stepped",
+    CLOCKS_DIFFER: "its wall clock and its partner's differ",
+}
 
 
 class Action(StrEnum):
@@ -76,7 +82,9 @@ def plan(now: Observed) -> Step:
         step = judge(now)
         if step is not None:
             return step
-    return _running(now) if now.running else _stopped(now)
+    if now.running:
+        return _drifted(now) or _running(now)
+    return _stopped(now)
 
 
 def entitled(now: Observed) -> str:  # noqa: PLR0911  # one thing that is missing after the other
@@ -89,6 +97,8 @@ def entitled(now: Observed) -> str:  # noqa: PLR0911  # one thing that is missin
         return "it asks for a grant"
     if now.tenure.given_up:
         return "it gave its grant back and asks for another"
+    if now.wrong_clock:
+        return f"{_CLOCKS[now.wrong_clock]}: it gives its grant back"
     if not now.unbroken:
         return "its permit did not hold throughout: it gives its grant back"
     if now.tenure.begun and now.verdict is DatabaseVerdict.UNKNOWN:
@@ -123,7 +133,9 @@ def _may_not_run(now: Observed) -> Step | None:  # noqa: PLR0911  # one reason a
         return Step(Action.REVOKE, "PermitEnded", "the permit to answer has ended")
     if now.stepped and now.stepped == now.guard.started_at and now.state is FailoverState.PARTNER_DOWN:
         # By its clock all that it keeps for the partner's clients ends sooner than by theirs. It starts anew from now.
-        return Step(Action.REVOKE, "ClockStepped", "the wall clock stepped forward while it keeps what others hold")
+        return Step(Action.REVOKE, CLOCK_STEPPED, "the wall clock stepped forward while it keeps what others hold")
+    if now.misled == now.tenure.epoch:
+        return Step(Action.REVOKE, CLOCK_STEPPED, "the wall clock stepped in contact with the partner")
     claimed = now.in_force.kernel_fence and now.in_force.isolation is Isolation.FENCE
     if claimed and not now.guard.fence.kernel and now.guard.fence.reason != _NOT_TRIED:
         return Step(Action.STOP, "FenceUnproven", "it was confirmed that the kernel fences it, and that is not proven")
@@ -155,6 +167,18 @@ def _obstacle(now: Observed) -> Step | None:
     if not isinstance(now.network, Network):
         return Step(Action.WAIT, "NoNetwork", now.network.message if now.network else "the network is not known yet")
     return None
+
+
+def _drifted(now: Observed) -> Step | None:
+    """Return the clean stop of the one of the two that stops because their clocks have drifted apart."""
+    said, role = now.failover, now.role
+    if said is None or role is None or not now.answered or not now.clocks.differ:
+        return None
+    if not steps_back(role, said.local, said.partner):
+        return None
+    ahead = -now.clocks.offset
+    message = f"its wall clock is {abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} its partner's: it stops"
+    return Step(Action.STOP, CLOCKS_DIFFER, message)
 
 
 # --- it runs ----------------------------------------------------------------------------------------------------------
@@ -250,7 +274,8 @@ def startable(now: Observed) -> bool:
     """Tell whether nothing but a grant is missing for a start of a server that does not run."""
     if now.running or now.guard is None or not isinstance(now.network, Network) or not now.wanted_revision:
         return False
-    return now.guard.alone and now.may_start and _wanted(now).action in {Action.APPLY, Action.START}
+    ready = now.guard.alone and now.may_start and now.measured
+    return ready and _wanted(now).action in {Action.APPLY, Action.START}
 
 
 # --- configurations ---------------------------------------------------------------------------------------------------

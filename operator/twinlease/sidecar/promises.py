@@ -13,6 +13,7 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Struct
 
+from twinlease.decide.clocks import Sample
 from twinlease.model.states import Role
 
 MAX_BYTES = 512
@@ -62,7 +63,10 @@ class Terms(Struct, frozen=True, kw_only=True):
 
 
 class Request(Struct, frozen=True, kw_only=True, array_like=True, tag="q"):
-    """``session`` is the asker's, ``to_session`` that of who is asked as far as it is known."""
+    """``session`` is the asker's, ``to_session`` that of who is asked as far as it is known.
+
+    One that wants nothing asks for the time.
+    """
 
     session: str
     to_session: str
@@ -105,7 +109,7 @@ class Granted(Struct, frozen=True, kw_only=True):
         refused: Why not.
         long: A long promise was asked for.
         renounced: The request gave up what was promised before.
-        offset: The partner's wall clock minus ours, seconds.
+        clock: By how much the partner's wall clock differs from ours.
     """
 
     asked: float
@@ -113,12 +117,11 @@ class Granted(Struct, frozen=True, kw_only=True):
     refused: str
     long: bool
     renounced: bool
-    offset: float
+    clock: Sample
 
 
 class _Sent(Struct, frozen=True):
     at: float
-    wall: float
     long: bool
     renounce: bool
 
@@ -157,11 +160,11 @@ class Conversation:
         self._counted = float("-inf")
         self._decoder = msgspec.json.Decoder(Request | Reply)
 
-    def request(self, terms: Terms, now: float, wall: float, *, long: bool, renounce: bool) -> bytes:
-        """Return the next request."""
+    def request(self, terms: Terms, now: float, *, long: bool, renounce: bool, nothing: bool = False) -> bytes:
+        """Return the next request; one for nothing asks for the partner's time only."""
         self._number += 1
         nonce = self._random()
-        self._outstanding[nonce] = _Sent(now, wall, long, renounce)
+        self._outstanding[nonce] = _Sent(now, long, renounce)
         while len(self._outstanding) > _OUTSTANDING:
             del self._outstanding[next(iter(self._outstanding))]
         return self._sealed(
@@ -174,7 +177,7 @@ class Conversation:
                 incarnation=terms.incarnation,
                 to_incarnation=self._partner_incarnation or terms.partner,
                 epoch=terms.epoch,
-                want=terms.max_promise if long else terms.promise,
+                want=0 if nothing else terms.max_promise if long else terms.promise,
                 long=long,
                 renounce=renounce,
             )
@@ -229,6 +232,8 @@ class Conversation:
         if not self._in_order(request):
             self._drop("Replayed")
             return None
+        if not request.want:
+            return self.reply(request, terms, wall)
         refused = _refusal(request, terms)
         if refused:
             return self.reply(request, terms, wall, refused=refused)
@@ -265,7 +270,8 @@ class Conversation:
             refused=reply.refused,
             long=sent.long,
             renounced=sent.renounce,
-            offset=reply.wall - (sent.wall + wall) / 2,
+            # By the boot clock, for ours may have been set since we asked.
+            clock=Sample(reply.wall - (wall - (now - sent.at) / 2), now - sent.at, now),
         )
 
     def _affordable(self, now: float) -> bool:

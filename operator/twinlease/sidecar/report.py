@@ -207,7 +207,7 @@ def _permit(now: Observed) -> PermitReport:
 def _peer(now: Observed) -> PeerReport:
     heard = now.heard
     refused = {reason: 10 ** (len(str(count)) - 1) for reason, count in heard.refused if count}
-    offset = round(heard.offset * 1000 / _OFFSET_MILLIS) * _OFFSET_MILLIS
+    offset = round(now.clocks.offset * 1000 / _OFFSET_MILLIS) * _OFFSET_MILLIS
     return PeerReport(heard=heard.lately, clock_offset_millis=offset, refused=refused)
 
 

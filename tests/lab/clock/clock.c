@@ -11,10 +11,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef CLOCK_FILE
+#define CLOCK_FILE "/run/twinlease/clock"
+#endif
+
 static time_t off_by(void)
 {
 	char text[32] = "";
-	int before = errno, file = open("/run/twinlease/clock", O_RDONLY | O_CLOEXEC);
+	int before = errno, file = open(CLOCK_FILE, O_RDONLY | O_CLOEXEC);
 
 	if (file >= 0) {
 		ssize_t length = read(file, text, sizeof text - 1);

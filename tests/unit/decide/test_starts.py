@@ -1,5 +1,7 @@
 """How a server that asks may start, in each phase, with each database, beside each partner."""
 
+from collections.abc import Callable
+
 import pytest
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -36,8 +38,9 @@ from twinlease.api.servinglease import (
     Phase,
     Start,
 )
-from twinlease.decide import starts
+from twinlease.decide import serving, starts
 from twinlease.decide.pairview import View, entry
+from twinlease.decide.partnerdown import Action
 from twinlease.model.states import Role
 
 LOST, VIRGIN, FOREIGN = DatabaseVerdict.LOST, DatabaseVerdict.VIRGIN, DatabaseVerdict.FOREIGN
@@ -76,6 +79,34 @@ def both(one: str, other: str, **more: object) -> View:
     return asking(asking(quiet(), PRIMARY, state=one, **more), SECONDARY, state=other)
 
 
+def skewed(view: View, millis: int = 50_000) -> View:
+    """Return the view with every server that asks telling that the clocks differ."""
+    for role in (PRIMARY, SECONDARY):
+        asks = view.own(role).asks
+        if asks is not UNSET:
+            view = own(view, role, asks=replace(asks, skew_millis=millis if role is PRIMARY else -millis))
+    return view
+
+
+def new_pair(**primary: object) -> View:
+    """Return a pair whose servers both ask for the first time."""
+    return asking(asking(first_boot(), PRIMARY, verdict=VIRGIN, **primary), SECONDARY, verdict=VIRGIN)
+
+
+def returning(view: View) -> View:
+    """Return the view with a secondary on its way back."""
+    view = grant(lease(view, phase=Phase.RETURNING), SECONDARY, holder="s1", epoch=4, start=Start.RECOVER)
+    in_force = InForce(epoch=4, duration="4m", kernel_fence=True)
+    view = own(view, SECONDARY, incarnation="s1", in_force=in_force)
+    return report(view, SECONDARY, state="RecoverWait", serving=False)
+
+
+def beside_one_that_began(view: View) -> View:
+    """Return the view with a primary that was started afresh and serves nobody until it meets its partner."""
+    view = grant(view, PRIMARY, holder="p1", node="n1", epoch=1, start=Start.FRESH)
+    return report(view, PRIMARY, state="Recover", serving=False)
+
+
 @pytest.mark.parametrize(
     ("view", "role", "start", "reason"),
     [
@@ -105,6 +136,30 @@ def both(one: str, other: str, **more: object) -> View:
         ),
         (asking(first_boot(), PRIMARY, verdict=FOREIGN), PRIMARY, None, "LeaseDatabaseFound"),
         (sight(asking(first_boot(), PRIMARY, verdict=FOREIGN), PRIMARY, adopt=True), PRIMARY, "Resume", "Adopted"),
+        # clocks that differ: nobody starts beside a partner that serves, and one of two that are stopped does
+        (asking(quiet(), SECONDARY, skew_millis=50_000), SECONDARY, None, "ClockSkew"),
+        (asking(quiet(), PRIMARY, skew_millis=-50_000), PRIMARY, None, "ClockSkew"),
+        (asking(quiet(), SECONDARY, skew_millis=50_000, stopped=False), SECONDARY, None, "OldServerRuns"),
+        (asking(quiet(), SECONDARY, skew_millis=50_000, state=CI), SECONDARY, None, "PartnerTakesOver"),
+        # one whose clock stepped in contact may have told of what is not so: it takes over what the other has
+        (asking(quiet(), SECONDARY, reason="ClockStepped"), SECONDARY, None, "PartnerTakesOver"),
+        (asking(alone(quiet()), SECONDARY, reason="ClockStepped"), SECONDARY, "Recover", "Recover"),
+        (asking(asking(quiet(), PRIMARY), SECONDARY, reason="ClockStepped"), PRIMARY, "Resume", "Resume"),
+        (both("Normal", "Normal", reason="ClockStepped"), PRIMARY, "Survive", "Survive"),
+        (skewed(both("Normal", "Normal")), PRIMARY, "Resume", "Resume"),
+        (skewed(both("Normal", "Normal", ready=False)), PRIMARY, None, "NotReady"),
+        (skewed(both("Normal", "Normal", ready=False)), SECONDARY, "Resume", "Resume"),
+        (skewed(released(asking(quiet(), PRIMARY), SECONDARY)), PRIMARY, "Resume", "Resume"),
+        (skewed(asking(alone(quiet()), SECONDARY)), SECONDARY, None, "ClockSkew"),
+        (skewed(asking(alone(quiet()), PRIMARY, state="PartnerDown")), PRIMARY, "Survive", "SurviveAgain"),
+        (skewed(returning(asking(alone(quiet()), PRIMARY, state="PartnerDown"))), PRIMARY, "Survive", "SurviveAgain"),
+        # of two that never served one begins, by itself
+        (skewed(new_pair()), PRIMARY, "Survive", "ClockSkew"),
+        (skewed(new_pair()), SECONDARY, None, "ClockSkew"),
+        (skewed(new_pair(ready=False)), PRIMARY, None, "NotReady"),
+        (skewed(new_pair(ready=False)), SECONDARY, "Survive", "ClockSkew"),
+        (policy(skewed(new_pair()), guarded=False), PRIMARY, None, "PolicyMissing"),
+        (skewed(beside_one_that_began(asking(first_boot(), SECONDARY, verdict=VIRGIN))), SECONDARY, "Fresh", "Fresh"),
         # both may serve
         (asking(quiet(), SECONDARY), SECONDARY, "Resume", "Resume"),
         (asking(quiet(), SECONDARY, ready=False), SECONDARY, None, "NotReady"),
@@ -370,3 +425,24 @@ def test_a_foreign_database_is_set_aside_only_beside_a_running_partner() -> None
     found = starts.judge(lone, SECONDARY)
     assert found is not None
     assert found.verdict.reason == "LeaseDatabaseFound"
+
+
+@pytest.mark.parametrize("one", ["Normal", CI, "PartnerDown"])
+@pytest.mark.parametrize("other", ["Normal", CI, "PartnerDown"])
+@pytest.mark.parametrize("verdict", [INTACT, LOST])
+@pytest.mark.parametrize("base", [quiet, first_boot, lambda: alone(quiet())], ids=["quiet", "first", "alone"])
+def test_clocks_that_differ_never_keep_both_from_serving(
+    base: Callable[[], View], verdict: DatabaseVerdict, one: str, other: str
+) -> None:
+    view = asking(asking(base(), PRIMARY, state=one), SECONDARY, state=other, verdict=verdict)
+    agreeing, differing = serving.judge(view), serving.judge(skewed(view))
+    granted = agreeing.verdict.action is Action.GRANT
+    assert (differing.verdict.action is Action.GRANT) == granted
+    if not granted or differing.lease is None:
+        return
+    begun = skewed(view).change(differing.lease)
+    first = next(role for role in (PRIMARY, SECONDARY) if begun.grant(role).epoch == begun.lease.epoch)
+    assert begun.grant(first).start is not Start.FRESH
+    second = starts.judge(begun, first.other)
+    assert second is not None
+    assert second.lease is None, "the other waits, whatever it waits for"

@@ -13,7 +13,7 @@ from twinlease.guard.nft import NFPROTO_NETDEV, NFT_TABLE_F_OWNER, Chain, Messag
 from twinlease.guard.permit import Reason
 from twinlease.ipc.protocol import Code, FenceSpec, Mode, ProtocolError
 
-SPEC = FenceSpec(Mode.KERNEL, "10.0.0.2", 647, 7911, 648)
+SPEC = FenceSpec(Mode.KERNEL, "10.0.0.2", 647, 7911, 648, 647)
 OWNED = number(2, NFT_TABLE_F_OWNER | 0x4)
 
 
@@ -140,14 +140,20 @@ def test_an_arm_that_is_over_and_a_table_that_is_gone_are_two_things() -> None:
 class Rig:
     """A keeper of a pretended server, with clocks that stand still unless they are moved."""
 
-    def __init__(self, loop: Loop, *, fenced: bool = True) -> None:
+    def __init__(self, loop: Loop, *, fenced: bool = True, talks: bool = False) -> None:
         self.kernel = FakeKernel({} if fenced else {"chain": errno.EOPNOTSUPP})
         self.now, self.wall = 100.0, 1000.0
         self.killed: list[str] = []
+        self.talks = talks
         self.loop = loop
         fence = Fence(lambda: cast("Kernel", self.kernel), lambda _: "")
         self.keeper = Keeper(
-            loop, fence, self.killed.append, lambda *_: None, Clocks(lambda: self.now, lambda: self.wall)
+            loop,
+            fence,
+            self.killed.append,
+            lambda *_: None,
+            Clocks(lambda: self.now, lambda: self.wall),
+            lambda _: self.talks,
         )
         self.keeper.prepare("lo", 6767, SPEC)
 
@@ -240,6 +246,29 @@ def test_after_a_step_of_the_clock_only_a_later_permit_counts(rig: Rig, step: fl
     rig.passes(1.1)
     assert rig.killed == [Reason.CLOCK_STEPPED]
     assert rig.keeper.status()["clockSteps"] == 2
+
+
+@pytest.mark.parametrize(("step", "deadline", "fenced"), [(3.0, 200.0, True), (-3.0, None, True), (3.0, None, False)])
+def test_a_step_of_the_clock_in_contact_with_the_partner_kills(
+    loop: Loop, step: float, deadline: float | None, *, fenced: bool
+) -> None:
+    rig = Rig(loop, fenced=fenced, talks=True)
+    rig.keeper.begin(deadline, 0)
+    rig.passes(1.0, step / 2)
+    assert rig.killed == []
+    rig.passes(1.0, step / 2)
+    assert rig.killed == [Reason.CLOCK_STEPPED]
+    status = rig.keeper.status()
+    assert (status["clockSteps"], status["clockStep"], status["permit"]["lapsed"]) == (1, round(step, 3), True)
+    rig.lapses(300.0)
+    assert len(rig.killed) == 1
+    if fenced:
+        assert {message.what for message in rig.kernel.done[-1]} == {"set permit"}
+    rig.keeper.ended()
+    rig.wall -= step
+    rig.keeper.status()
+    assert len(rig.killed) == 1, "nothing runs that could be wrong"
+    rig.keeper.release()
 
 
 def test_a_lost_fence_kills_also_when_the_permit_holds(rig: Rig) -> None:

@@ -22,7 +22,7 @@ from twinlease.ipc.protocol import FenceSpec, Mode, ProtocolError
 if TYPE_CHECKING:
     from twinlease.guard.loop import Loop
 
-SPEC = FenceSpec(Mode.KERNEL, "", 0, 0, 0)
+SPEC = FenceSpec(Mode.KERNEL, "", 0, 0, 0, 0)
 FIRST, MORE = 2.0, 3.0
 NEVER = float("-inf")
 ADD = add_element(1, "t", "permit", b"\x11", 1.0).kind

@@ -25,7 +25,7 @@ from twinlease.ipc.protocol import (
 )
 
 REVISION = "0123456789abcdef" * 4
-PORTS = {"failoverPort": 647, "omapiPort": 7911, "peerPort": 0}
+PORTS = {"failoverPort": 647, "omapiPort": 7911, "peerPort": 0, "partnerPort": 648}
 FENCE = {"mode": "Kernel", "partner": "10.0.0.2", **PORTS, "proven": False}
 START = {
     "interface": "eth0",
@@ -141,7 +141,7 @@ def test_any_bytes_are_a_request_or_a_protocol_error(data: bytes) -> None:
 
 
 def test_a_fence_survives_the_way() -> None:
-    fence = FenceSpec("Process", "", 647, 7911, 648, proven=True)
+    fence = FenceSpec("Process", "", 647, 7911, 648, 647, proven=True)
     request = decode_request(line(fence=fence.fields()))
     assert fence_of(request.fields["fence"]) == fence
 

@@ -97,6 +97,7 @@ def guard(revision: str = "", current: str = "", **more: Any) -> GuardStatus:  #
         record=None,
         record_error="",
         clock_steps=0,
+        clock_step=0.0,
     )._replace(**more)
 
 

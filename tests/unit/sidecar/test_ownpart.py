@@ -27,7 +27,9 @@ from tests.unit.sidecar.snapshots import (
     server,
 )
 from twinlease.api.servinglease import Answer, Answered, Asks, DatabaseVerdict, InForce, Own, Report, Start
+from twinlease.decide.clocks import Agreement, Verdict
 from twinlease.decide.permit import Promiser
+from twinlease.ipc.client import LastExit
 from twinlease.model.states import FailoverState as S
 from twinlease.model.states import Role
 from twinlease.sidecar.database import Found
@@ -39,6 +41,8 @@ from twinlease.sidecar.tenure import Tenure
 
 BEGUN = replace(TENURE, begun=True)
 UP = observed(guard=guard(NEW), failover=NORMAL, tenure=BEGUN)
+KILLED_BY_CLOCK = guard("", NEW, last_exit=LastExit(1, -9, "ClockStepped", ()))
+APART = Agreement(verdict=Verdict.DIFFER, offset=-50.0)
 DOWN = observed(guard=guard("", NEW), tenure=BEGUN, ready_since=BOOT - 3)
 NOBODY = replace(GRANT, holder="", node="", epoch=6)
 CUT_OFF = Found(record=RECORD, readable=True, recorded=recorded(S.COMMUNICATIONS_INTERRUPTED))
@@ -128,6 +132,16 @@ def test_the_fence_is_what_was_proven_at_the_last_start() -> None:
         ({"verdict": DatabaseVerdict.SHORT}, "MayNotResume"),
         ({"verdict": DatabaseVerdict.UNKNOWN}, ""),
         ({"found": CUT_OFF, "tenure": TENURE}, ""),
+        ({"misled": 5}, "ClockStepped"),
+        ({"misled": 5, "held": replace(HELD, broken=True)}, "ClockStepped"),
+        ({"misled": 5, "tenure": TENURE}, "ClockStepped"),
+        ({"misled": 4}, ""),
+        ({"misled": 5, "guard": guard(NEW)}, ""),
+        ({"guard": KILLED_BY_CLOCK}, "ClockStepped"),
+        ({"guard": KILLED_BY_CLOCK, "tenure": TENURE}, ""),
+        ({"guard": KILLED_BY_CLOCK, "desired": Desired(object=server(paused=True))}, "ClockStepped"),
+        ({"clocks": APART}, "ClocksDiffer"),
+        ({"clocks": APART, "tenure": TENURE}, ""),
         ({"held": replace(HELD, broken=True)}, "PermitEnded"),
         ({"desired": Desired(object=server(maintenance=True))}, "Maintenance"),
         ({"found": CUT_OFF, "desired": Desired(object=server(paused=True))}, ""),
@@ -151,6 +165,18 @@ def test_released_and_asking_stand_in_one_write() -> None:
     assert (own.asks.incarnation, own.asks.stopped, own.asks.ready, own.asks.waiting_millis) == (ME, True, True, 4000)
     assert (own.database.state, own.database.held) == ("CommunicationsInterrupted", 3)
     assert own.report.state == "Unknown"
+
+
+def test_who_asks_tells_of_a_difference_of_the_clocks_and_of_nothing_less() -> None:
+    asking_now = replace(DOWN, lease=lease(NOBODY, OWN))
+    for clocks, told in (
+        (APART, -50_000),
+        (Agreement(), 0),
+        (Agreement(verdict=Verdict.DRIFT, offset=2.5), 0),
+    ):
+        asks = made(replace(asking_now, clocks=clocks)).own.asks
+        assert asks is not UNSET
+        assert asks.skew_millis == told
 
 
 def test_a_running_daemon_releases_nothing_and_asks_for_nothing() -> None:

@@ -26,8 +26,10 @@ from tests.unit.sidecar.snapshots import (
 )
 from twinlease.api.servinglease import Answer, Answered, DatabaseVerdict, Evidence, Order, Watched
 from twinlease.controller import serverspec
+from twinlease.decide.clocks import Agreement
+from twinlease.decide.clocks import Verdict as Agreed
 from twinlease.decide.permit import Promiser
-from twinlease.ipc.client import PermitStatus
+from twinlease.ipc.client import LastExit, PermitStatus
 from twinlease.model.states import FailoverState
 from twinlease.netlink.choose import NetworkProblem
 from twinlease.sidecar.database import Found
@@ -231,6 +233,11 @@ OTHERS = replace(GRANT, holder="pod-2/ffff", epoch=6)
 STARTED = guard(NEW).started_at
 ALONE = in_states(S.PARTNER_DOWN, S.COMMUNICATIONS_INTERRUPTED)
 CUT = in_states(S.COMMUNICATIONS_INTERRUPTED, S.NORMAL)
+BEGUN = replace(TENURE, begun=True)
+KILLED_BY_CLOCK = guard("", NEW, last_exit=LastExit(1, -9, "ClockStepped", ()))
+RETURNING = in_states(S.RECOVER_WAIT, S.PARTNER_DOWN)
+APART = Agreement(verdict=Agreed.DIFFER, offset=-50.0)
+NEAR = Agreement(verdict=Agreed.DRIFT, offset=2.9)
 NO_FENCE = FENCED._replace(kernel=False, reason="NotPermitted")
 
 
@@ -251,6 +258,24 @@ NO_FENCE = FENCED._replace(kernel=False, reason="NotPermitted")
         (replace(UP, failover=ALONE, stepped=STARTED), Action.REVOKE, "ClockStepped"),
         (replace(UP, failover=ALONE, stepped=1.0), Action.WAIT, "Running"),
         (replace(UP, stepped=STARTED), Action.WAIT, "Running"),
+        # One whose clock stepped in contact, and one of two whose clocks have drifted apart: the secondary.
+        (replace(UP, misled=GRANT.epoch), Action.REVOKE, "ClockStepped"),
+        (replace(UP, misled=GRANT.epoch, desired=PAUSED), Action.REVOKE, "ClockStepped"),
+        (replace(UP, misled=GRANT.epoch - 1), Action.WAIT, "Running"),
+        (replace(UP, clocks=APART), Action.WAIT, "Running"),
+        (replace(UP, clocks=APART, failover=RETURNING), Action.STOP, "ClocksDiffer"),
+        (replace(UP, clocks=APART, failover=RETURNING, answered=False), Action.WAIT, "Running"),
+        (replace(UP, clocks=NEAR, failover=RETURNING), Action.WAIT, "Running"),
+        (replace(UP, clocks=APART, failover=RETURNING, desired=PAUSED), Action.WAIT, "Paused"),
+        (replace(UP, clocks=APART, failover=CUT), Action.WAIT, "Running"),
+        (replace(UP, clocks=APART, failover=ALONE), Action.WAIT, "Running"),
+        # Then nothing is started under the same grant, unless it begins with it: that was granted with all in view.
+        (replace(INSTALLED, tenure=BEGUN, misled=GRANT.epoch), Action.WAIT, "WaitingForGrant"),
+        (replace(INSTALLED, tenure=BEGUN, guard=KILLED_BY_CLOCK), Action.WAIT, "WaitingForGrant"),
+        (replace(INSTALLED, tenure=BEGUN, clocks=APART), Action.WAIT, "WaitingForGrant"),
+        (replace(INSTALLED, tenure=BEGUN, clocks=NEAR), Action.START, "Starting"),
+        (replace(INSTALLED, tenure=TENURE, misled=GRANT.epoch), Action.WAIT, "WaitingForGrant"),
+        (replace(INSTALLED, tenure=TENURE, clocks=APART, guard=KILLED_BY_CLOCK), Action.START, "Starting"),
         (replace(UP, held=Held()), Action.REVOKE, "PermitEnded"),
         (replace(UP, guard=guard(NEW, permit=PermitStatus(3.0, lapsed=True))), Action.REVOKE, "PermitEnded"),
         (replace(UP, guard=guard(NEW, fence=NO_FENCE)), Action.STOP, "FenceUnproven"),

@@ -54,7 +54,7 @@ class Talk:
     def ask(self, *, long: bool = False, renounce: bool = False) -> bytes:
         """Return A's next request, a second later."""
         self.now += 1
-        return self.a.request(self.terms_a, self.now, 5000.0 + self.now, long=long, renounce=renounce)
+        return self.a.request(self.terms_a, self.now, long=long, renounce=renounce)
 
     def hear(self, data: bytes, source: str = "10.0.0.2") -> Pledge | Granted | bytes | None:
         """Have B take a message."""
@@ -94,10 +94,30 @@ def test_a_promise_counts_from_the_moment_of_asking(talk: Talk) -> None:
     found = talk.back(reply)
     assert isinstance(found, Granted)
     assert (found.asked, found.seconds, found.refused) == (sent, 240, "")
-    assert abs(found.offset - 1000) <= 4
+    assert abs(found.clock.offset - 1000) <= 4
+    assert (found.clock.trip, found.clock.at) == (7, talk.now)
     assert talk.a.heard == talk.now
     assert not talk.a.refused
     assert not talk.b.refused
+
+
+def test_who_wants_nothing_is_told_the_time_whoever_it_is(talk: Talk) -> None:
+    for terms in (A, replace(A, epoch=0), replace(A, incarnation="pod-x/00", epoch=3)):
+        talk.now += 1
+        reply = talk.hear(talk.a.request(terms, talk.now, long=False, renounce=False, nothing=True))
+        assert isinstance(reply, bytes)
+        found = talk.back(reply)
+        assert isinstance(found, Granted)
+        assert (found.seconds, found.refused, found.clock.offset) == (0, "", 1000)
+    assert not talk.a.refused
+    assert not talk.b.refused
+
+
+def test_a_step_of_our_own_clock_between_question_and_answer_is_not_in_the_measurement(talk: Talk) -> None:
+    reply = talk.grant(talk.ask())
+    found = talk.a.take(reply, "10.0.0.3", talk.terms_a, talk.now, 5000.0 + 60.0 + talk.now)
+    assert isinstance(found, Granted)
+    assert found.clock.offset == 940
 
 
 def test_the_long_one_is_asked_for_as_such(talk: Talk) -> None:
@@ -114,7 +134,7 @@ def test_messages_are_small(talk: Talk) -> None:
 
 def test_another_key_is_nobody(talk: Talk) -> None:
     forger = talker(key_of("other"))
-    assert talk.hear(forger.request(A, 1.0, 1.0, long=False, renounce=True)) is None
+    assert talk.hear(forger.request(A, 1.0, long=False, renounce=True)) is None
     assert talk.b.refused == {"WrongKey": 1}
 
 
@@ -188,7 +208,7 @@ def test_a_message_of_our_own_role_or_from_elsewhere_is_dropped(talk: Talk) -> N
         (replace(A, incarnation="another"), B, "NotTheHolder"),
         (A, replace(B, partner="", partner_epoch=-1), "OldEpoch"),
         (A, replace(B, refuses="OrderConsumed"), "OrderConsumed"),
-        (replace(A, promise=0), B, "TooLong"),
+        (replace(A, promise=-1), B, "TooLong"),
         (replace(A, promise=LARGEST_SECONDS + 1), B, "TooLong"),
     ],
 )
@@ -222,7 +242,7 @@ def test_a_promise_of_another_incarnation_is_not_asked_for() -> None:
 
 
 def test_a_flood_is_not_read(talk: Talk) -> None:
-    requests = [talk.a.request(A, talk.now, 0.0, long=False, renounce=False) for _ in range(50)]
+    requests = [talk.a.request(A, talk.now, long=False, renounce=False) for _ in range(50)]
     taken = [talk.hear(request) for request in requests]
     assert sum(each is not None for each in taken) <= MESSAGES_PER_SECOND
     assert talk.b.refused["TooMany"] >= 50 - MESSAGES_PER_SECOND

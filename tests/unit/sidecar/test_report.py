@@ -23,6 +23,8 @@ from tests.unit.sidecar.snapshots import (
 )
 from twinlease.api.server import PoolUsage, ServerStatus
 from twinlease.api.servinglease import DatabaseVerdict
+from twinlease.decide.clocks import Agreement
+from twinlease.decide.clocks import Verdict as Agreed
 from twinlease.decide.permit import FOR_EVER, Permit
 from twinlease.model.states import FailoverState
 from twinlease.netlink.choose import NetworkProblem
@@ -207,9 +209,10 @@ def test_the_fence_and_the_database() -> None:
 def test_a_renewed_permit_and_a_clock_that_wavers_change_nothing() -> None:
     first = dated(status_of(UP), ServerStatus(), 1)
     later = replace(HELD, permit=HELD.permit.renewal(BOOT, 240.0))
-    heard = Heard(lately=False, offset=0.06, refused=())
-    assert dated(status_of(replace(UP, held=later, heard=heard)), first, 2) == first
-    off = dated(status_of(replace(UP, heard=Heard(lately=True, offset=-1.26))), first, 2)
+    near = Agreement(verdict=Agreed.AGREE, offset=0.06)
+    assert dated(status_of(replace(UP, held=later, clocks=near)), first, 2) == first
+    apart = Agreement(verdict=Agreed.DRIFT, offset=-1.26)
+    off = dated(status_of(replace(UP, heard=Heard(lately=True), clocks=apart)), first, 2)
     assert (off.peer.heard, off.peer.clock_offset_millis) == (True, -1300)
 
 

@@ -37,6 +37,7 @@ HOLD = "hold"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}", re.ASCII)
 
 _PROMISED = frozenset({"active", "expired", "released", "reset"})
+_FREE = frozenset({"free", "backup"})
 # A record that names no state is active or expired to dhcpd, by its end. Source: confpars.c, parse_lease_declaration.
 _UNSAID = ""
 # Statements of a lease that may be repeated as they are: whole lines, quotes closed, and no braces but inside of them.
@@ -145,10 +146,11 @@ def _survive(lease_file: Path, parameters: _Parameters) -> str:
     def lines(old: BinaryIO) -> Iterator[bytes]:
         nonlocal extended
         promised: dict[bytes, records.Lease] = {}
+        now = records.text(int(time.time()))
 
         def noting() -> Iterator[bytes]:
             for block in records.content(old):
-                _note(promised, block)
+                _note(promised, block, now)
                 yield block
 
         yield from _appended(noting(), ())
@@ -162,18 +164,23 @@ def _survive(lease_file: Path, parameters: _Parameters) -> str:
     return f"survives alone: {extended} leases that the partner may have promised are kept for {parameters.hold + 1} s"
 
 
-def _note(promised: dict[bytes, records.Lease], block: bytes) -> None:
+def _note(promised: dict[bytes, records.Lease], block: bytes, now: bytes) -> None:
     """Remember the last record of each address of which the partner may have promised something.
 
-    A record that is damaged, which dhcpd may take for this or that, frees nothing.
+    A record that is damaged, which dhcpd may take for this or that, frees nothing. An address that is free before the
+    end that stands beside it was freed by a clock that ran ahead, and its client goes by the end. Source: measured.
     """
     for lease in records.leases(block):
         if not lease.whole:
             promised.setdefault(lease.address, lease)
-        elif lease.state in _PROMISED or lease.state == _UNSAID:
+        elif lease.state in _PROMISED or lease.state == _UNSAID or _freed_early(lease, now):
             promised[lease.address] = lease
         else:
             promised.pop(lease.address, None)
+
+
+def _freed_early(lease: records.Lease, now: bytes) -> bool:
+    return lease.state in _FREE and b"hardware ethernet" in lease.body and lease.ends > now
 
 
 def _extension(lease: records.Lease, end: bytes) -> bytes:

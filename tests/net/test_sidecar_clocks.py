@@ -1,0 +1,106 @@
+"""Real sidecars, guards and dhcpds whose wall clocks step, differ from the start, or drift apart."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.lab.waiting import until
+from tests.net.client import Clients, hardware_addresses
+from tests.net.jig import Jig
+from tests.net.managed import ManagedPair, Member, managed
+from tests.net.services import service
+from tests.net.wallclock import WallClock
+from twinlease.api.servinglease import Asks, Start
+from twinlease.model.states import Role
+
+A, B = Role.PRIMARY, Role.SECONDARY
+STEP = 50
+
+
+@contextmanager
+def clocked(jig: Jig) -> Iterator[tuple[ManagedPair, dict[Role, WallClock]]]:
+    """Make a managed pair of which each member has a wall clock of its own."""
+    clocks = {role: WallClock(jig.servers[role].directory) for role in Role}
+    with managed(jig) as pair:
+        for role, member in pair.members.items():
+            member.under(clocks[role])
+        yield pair, clocks
+
+
+def skew(pair: ManagedPair, role: Role) -> int:
+    """Return the difference of the clocks that an asking server tells of, milliseconds; 0: none, or it does not ask."""
+    asks = pair.operator.own(role).asks
+    return asks.skew_millis if isinstance(asks, Asks) else 0
+
+
+def waits(pair: ManagedPair, role: Role) -> bool:
+    """Tell whether a server waits for its clock."""
+    return skew(pair, role) != 0 and not pair.members[role].pid
+
+
+def ended(member: Member) -> str:
+    """Return why a member's server ended last."""
+    last = member.guard.client.status().last_exit
+    return "" if last is None else last.reason
+
+
+@pytest.mark.parametrize(("role", "step"), [(B, -STEP), (A, STEP)], ids=str)
+def test_a_server_whose_clock_steps_waits_until_it_is_right_and_the_other_serves(
+    jig: Jig, clients: Clients, role: Role, step: int
+) -> None:
+    with clocked(jig) as (pair, clocks):
+        pair.start(service())
+        member = pair.members[role]
+        starts = member.guard.client.status().starts
+        clocks[role].set(step)
+        until("it waits for its clock", lambda: waits(pair, role), timeout=8, every=0.05)
+        assert ended(member) == "ClockStepped"
+        until("the other takes over", lambda: pair.members[role.other].states[0] == "PartnerDown", timeout=10)
+        assert skew(pair, role) == pytest.approx(-step * 1000, abs=1000)
+        assert f"stepped by {step:+d}.0 s" in str(member.status)
+        crowd = hardware_addresses(4)
+        assert clients.lease(crowd, timeout=15).keys() == set(crowd), "the other serves everybody"
+        assert member.guard.client.status().starts == starts
+        clocks[role].set(0)
+        pair.await_normal(timeout=60)
+        assert pair.operator.grant(role).start is Start.RECOVER, "it takes everything from the other"
+        assert member.guard.client.status().starts == starts + 1
+
+
+def test_of_two_that_drift_apart_the_secondary_stops_cleanly(jig: Jig, clients: Clients) -> None:
+    with clocked(jig) as (pair, clocks):
+        clocks[A].set(1)
+        clocks[B].set(-1)
+        pair.start(service())
+        first = pair.primary.pid
+        clocks[A].set(2)
+        clocks[B].set(-2)
+        until("the secondary waits for its clock", lambda: waits(pair, B), timeout=15, every=0.05)
+        assert ended(pair.secondary) == "Stopped"
+        assert skew(pair, B) == pytest.approx(4000, abs=1000)
+        crowd = hardware_addresses(4)
+        assert clients.lease(crowd, timeout=15).keys() == set(crowd)
+        clocks[B].set(0)  # no step that a server would be killed for: 2 s nearer
+        clocks[A].set(1)
+        pair.await_normal(timeout=30)
+        assert pair.operator.grant(B).start is Start.RESUME
+        assert pair.primary.pid == first
+
+
+def test_of_two_that_are_stopped_with_different_clocks_one_serves(jig: Jig, clients: Clients) -> None:
+    with clocked(jig) as (pair, clocks):
+        pair.start(service())
+        for member in pair.members.values():
+            member.kill()
+        clocks[A].set(STEP)
+        for member in pair.members.values():
+            member.new_pod()
+            member.start()
+        until("one waits for its clock", lambda: waits(pair, A) or waits(pair, B), timeout=20, every=0.05)
+        crowd = hardware_addresses(4)
+        assert clients.lease(crowd, timeout=40).keys() == set(crowd), "the other serves"
+        assert sum(bool(member.pid) for member in pair.members.values()) == 1
+        waiting = A if waits(pair, A) else B
+        clocks[A].set(0)
+        until("the clock that was wrong is right", lambda: skew(pair, waiting) == 0, timeout=15)
