@@ -57,16 +57,16 @@ def said(view: View) -> str:
 
 
 def to_restart(view: View) -> Role | None:
-    """Return who is to stop and to start anew, since its partner waits for that and has news that it lacks.
+    """Return who is to stop and to start anew, with everything extended, since its partner waits for that.
 
-    Only while all is there that it needs to be granted its start at once.
+    An order would not do: it is in partner-down, and would answer so. Only while all is there that it needs to be
+    granted its start at once.
     """
     for role in Role:
         other = role.other
-        news = view.recorded(other) is not FailoverState.NORMAL and _intact(view, other)
         runs = is_down(view, role) and view.confirmed(role) and view.fresh(role) and _intact(view, role)
         may = view.policy.guarded and not view.lease.mclt.until
-        if runs and may and news and view.asks(other) and stopped(view, other):
+        if runs and may and view.asks(other) and stopped(view, other):
             return role
     return None
 

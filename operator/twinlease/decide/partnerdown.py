@@ -194,28 +194,16 @@ def _cut_off(view: View, role: Role) -> bool:
 
     The latter may take over once its MCLT has passed since the survivor was proven stopped: whatever the survivor
     promised and did not pass on has ended by then. A survivor whose partner stopped on its way back is ordered anew:
-    the two may have been normal meanwhile. So is one that refused and is in partner-down all the same, and one that
-    somebody else put there, for what its partner knows to come to it first.
+    the two may have been normal meanwhile. So is one that refused and is in partner-down all the same.
     """
     if view.state(role) in INTERRUPTED:
         return True
     if view.state(role) is FailoverState.PARTNER_DOWN and view.asks(role.other):
         refused = view.lease.order is not UNSET and not executed(view, role)
         again = view.lease.phase is Phase.RETURNING or (view.lease.phase is Phase.ALONE and refused)
-        return (view.lease.survivor == role and again) or _put_there(view, role)
+        return view.lease.survivor == role and again
     left = _left_to_return(view, role)
     return left is not None and left < 0
-
-
-def _put_there(view: View, role: Role) -> bool:
-    """Tell whether a server is in partner-down without an order, beside one that asks and knows nothing that it lacks.
-
-    Such a one would resume beside it and share out what this one takes for its own.
-    """
-    other = role.other
-    intact = view.own(other).database.verdict is DatabaseVerdict.INTACT
-    unknown = intact and view.recorded(other) is not FailoverState.NORMAL
-    return in_partner_down(view, role) and view.lease.phase is Phase.BOTH and not unknown
 
 
 def in_partner_down(view: View, role: Role) -> bool:

@@ -60,7 +60,8 @@ def test_what_was_ordered_has_ended_or_is_not_known_is_not_told(view: View) -> N
     ("view", "restart"),
     [
         (ASKED, PRIMARY),
-        (asking(ALIVE, SECONDARY), None),  # it is ordered, and that will do
+        (asking(ALIVE, SECONDARY), PRIMARY),
+        (asking(ALIVE, SECONDARY, verdict=DatabaseVerdict.LOST), PRIMARY),
         (asking(ALIVE, SECONDARY, state=CI, stopped=False), None),
         (policy(ASKED, guarded=False), None),
         (lease(ASKED, mclt=Bound(duration="30m", until="2027-01-15T09:00:00Z")), None),
