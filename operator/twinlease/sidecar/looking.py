@@ -24,7 +24,7 @@ from twinlease.sidecar.disk import Disk
 from twinlease.sidecar.neighbour import Neighbour
 from twinlease.sidecar.observed import Desired, Failure, ServerObject
 from twinlease.sidecar.plan import startable
-from twinlease.sidecar.record import NotRememberedError
+from twinlease.sidecar.record import NotRememberedError, for_pair
 from twinlease.sidecar.tenure import Standing, Tenure, given_up, taken_up
 
 if TYPE_CHECKING:
@@ -161,15 +161,22 @@ class Looker:
 
     def _look_at_lease(self) -> None:
         """Take in the serving lease, and what became of our writes to it."""
-        board = self._board
+        board, durable = self._board, self._parts.durable
         board.observe(lease=self._parts.lease.latest)
-        lease, record = board.now.lease, self._parts.durable.record
-        if lease is not None and self._parts.durable.readable and lease.spec.epoch > record.epoch:
+        lease = board.now.lease
+        if lease is not None and durable.readable:
+            epoch, pair = lease.spec.epoch, self._pair()
             try:
-                self._parts.durable.set(epoch=lease.spec.epoch)
+                durable.change(lambda old: replace(known := for_pair(old, pair, epoch), epoch=max(known.epoch, epoch)))
             except NotRememberedError:
                 return
         self._take_up()
+
+    def _pair(self) -> str:
+        """Return the UID of the pair that this pod was made for; empty where that may not be learnt now."""
+        now = self._board.now
+        idle = not now.running and not now.tenure.epoch
+        return now.desired.pair if idle and now.desired is not None and not now.desired.cached else ""
 
     def _take_up(self) -> None:
         """Take in that a grant was confirmed."""

@@ -25,6 +25,12 @@ ANNOTATION_ESTABLISHED = "twinlease.io/established"
 """On a DHCPServer: the operator has seen the pair serve together. Its name is the operator's."""
 
 
+class Owner(Model, frozen=True, kw_only=True):
+    """What an object belongs to."""
+
+    uid: str = ""
+
+
 class Metadata(Model, frozen=True, kw_only=True):
     """What the sidecar needs of an object's metadata."""
 
@@ -33,6 +39,7 @@ class Metadata(Model, frozen=True, kw_only=True):
     generation: int = 0
     resource_version: str = ""
     annotations: dict[str, str] = field(default_factory=dict)
+    owner_references: tuple[Owner, ...] = ()
 
 
 class ServerObject(Model, frozen=True, kw_only=True):
@@ -79,6 +86,11 @@ class Desired(Struct, frozen=True, kw_only=True):
 
     object: ServerObject
     cached: bool = False
+
+    @property
+    def pair(self) -> str:
+        """UID of the pair that the server belongs to; empty: not known."""
+        return next((each.uid for each in self.object.metadata.owner_references), "")
 
 
 class Verdict(StrEnum):

@@ -28,6 +28,7 @@ class Record(Struct, frozen=True, kw_only=True, rename="camel"):
         newest: Latest transaction that was confirmed, seconds since the epoch.
         address: Of that transaction.
         complete: The database was not emptied, or its partner has filled it since.
+        pair: UID of the pair that epochs and orders are of; empty: not known.
         epoch: The highest that was ever seen.
         consumed: Epoch of the last order that was begun.
         answered: The last answer to an order.
@@ -43,6 +44,7 @@ class Record(Struct, frozen=True, kw_only=True, rename="camel"):
     newest: int = 0
     address: str = ""
     complete: bool = True
+    pair: str = ""
     epoch: int = 0
     consumed: int = 0
     answered: Answered = Answered()
@@ -78,6 +80,25 @@ def parse(found: Mapping[str, Any] | None) -> Record:
     if record.v != _VERSION:
         raise ValueError(f"version {record.v}, and this sidecar knows {_VERSION}")
     return record
+
+
+def for_pair(record: Record, pair: str, epoch: int) -> Record:
+    """Return the record as it counts for a pair: epochs and orders of an earlier one of its name are nothing to it.
+
+    They are where the serving lease was kept, for then it goes on counting; where it was deleted with the earlier pair
+    the new one must not be taken for a rolled back copy of it. The leases, their name and what was promised stay:
+    they make the database a foreign one, of which a human says what it is.
+
+    Args:
+        record: What the disk holds.
+        pair: UID of the pair that there is; empty: not known.
+        epoch: Of its serving lease.
+    """
+    if not pair or pair == record.pair:
+        return record
+    if record.pair and epoch < record.epoch:
+        return replace(record, pair=pair, epoch=epoch, consumed=0, answered=Answered())
+    return replace(record, pair=pair)
 
 
 class Durable:
