@@ -6,21 +6,18 @@ interfaces only those that carry one. That something changed is learnt from a ba
 
 import errno
 import socket
-import struct
-import sys
 import time
-from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Interface
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Interface
+from typing import Any
+
+from pyroute2 import IPRoute  # type: ignore[import-untyped]  # ships no types
+from pyroute2.netlink.exceptions import NetlinkError as KernelError  # type: ignore[import-untyped]  # the same
 
 from twinlease.netlink.choose import Address, Interface
 from twinlease.netlink.protocol import NetlinkError
-from twinlease.netlink.route import GET_ADDRESS, GET_LINK, Route, attribute, attributes
 
-# linux/rtnetlink.h, linux/if.h, linux/if_link.h, linux/if_addr.h
-_LINK = struct.Struct("=BxHiII")  # ifinfomsg: family, type, index, flags, change
-_ADDRESS = struct.Struct("=BBBBI")  # ifaddrmsg: family, prefix length, flags, scope, index
-_IFLA_IFNAME = 3
-_IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
+# linux/rtnetlink.h, linux/if.h, linux/if_addr.h
 _GROUP_LINK = 0x1
 _GROUP_IPV4_ADDRESS = 0x10
 _IFF_UP = 0x1
@@ -41,7 +38,7 @@ class RouteNetlink:
 
     def __init__(self) -> None:
         try:
-            self._route = Route()
+            self._route = IPRoute()
             self._changes = socket.socket(
                 socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
             )
@@ -57,12 +54,12 @@ class RouteNetlink:
         """
         try:
             addresses = self._addresses()
-            found = [self._interface(_LINK.pack(0, 0, index, 0, 0), had) for index, had in addresses.items()]
-            if name is not None and all(link is None or link.name != name for link in found):
-                by_name = attribute(_IFLA_IFNAME, name.encode() + b"\0")
-                found.append(self._interface(_LINK.pack(0, 0, 0, 0, 0) + by_name, ()))
+            indices = list(addresses)
+            if name is not None:
+                indices += [index for index in self._route.link_lookup(ifname=name) if index not in addresses]
+            found = (self._interface(index, addresses.get(index, ())) for index in indices)
             return tuple(link for link in found if link is not None)
-        except OSError as error:
+        except (KernelError, OSError) as error:
             raise NetlinkError(f"the kernel does not tell its interfaces: {error}") from error
 
     def wait(self) -> None:
@@ -90,31 +87,34 @@ class RouteNetlink:
 
     def _addresses(self) -> dict[int, list[Address]]:
         found: dict[int, list[Address]] = {}
-        for body in self._route.every(GET_ADDRESS, _ADDRESS.pack(socket.AF_INET, 0, 0, 0, 0)):
-            _, prefix, few, _, index = _ADDRESS.unpack_from(body)
-            had = attributes(body[_ADDRESS.size :])
+        for message in self._route.get_addr(family=socket.AF_INET):
+            attributes = _attributes(message)
             # The local end of a point-to-point link is IFA_LOCAL; elsewhere both are the same.
-            octets = had.get(_IFA_LOCAL) or had.get(_IFA_ADDRESS)
-            if octets is None:
+            text = attributes.get("IFA_LOCAL") or attributes.get("IFA_ADDRESS")
+            if text is None:
                 continue
-            address = IPv4Interface((IPv4Address(octets), prefix))
+            address = IPv4Interface(f"{text}/{message['prefixlen']}")
             if not address.is_loopback:
-                flags = int.from_bytes(had[_IFA_FLAGS], sys.byteorder) if _IFA_FLAGS in had else few
-                found.setdefault(index, []).append(Address(address, bool(flags & _IFA_F_SECONDARY)))
+                flags = attributes.get("IFA_FLAGS", message["flags"])
+                secondary = bool(flags & _IFA_F_SECONDARY)
+                found.setdefault(message["index"], []).append(Address(address, secondary))
         return found
 
-    def _interface(self, request: bytes, addresses: Sequence[Address]) -> Interface | None:
+    def _interface(self, index: int, addresses: Sequence[Address]) -> Interface | None:
         try:
-            body = self._route.one(GET_LINK, request)
-        except OSError as error:
-            if error.errno == errno.ENODEV:  # gone since its addresses were listed, or never there
+            (message,) = self._route.get_links(index)
+        except KernelError as error:
+            if error.code == errno.ENODEV:  # gone since its addresses were listed
                 return None
             raise
-        _, _, index, flags, _ = _LINK.unpack_from(body)
         up = _IFF_UP | _IFF_LOWER_UP
         return Interface(
             index=index,
-            name=attributes(body[_LINK.size :])[_IFLA_IFNAME].rstrip(b"\0").decode(errors="replace"),
-            up=flags & up == up,
+            name=str(_attributes(message)["IFLA_IFNAME"]),
+            up=message["flags"] & up == up,
             addresses=tuple(addresses),
         )
+
+
+def _attributes(message: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(message["attrs"])
