@@ -8,17 +8,18 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from tests.lab.waiting import until
-from tests.net.apart import MCLT, Client, brief, interrupt
+from tests.net.apart import LONGEST, MCLT, Client, brief, interrupt
 from tests.net.client import Clients, hardware_addresses
 from tests.net.guarded import Guard, alive, start
 from tests.net.jig import Jig
 from tests.net.wallclock import WallClock
 from twinlease.ipc.protocol import FenceSpec, Mode
-from twinlease.model.states import Role
+from twinlease.model.states import FailoverState, Role
 
 STEP = 12
 """Less than the longest lease, so that what is given away early was somebody's."""
-DEAD_SECONDS = 0.15
+DEAD_SECONDS = 0.5
+"""Measured: 0.05 to 0.09; this machine may be busy."""
 
 
 def holder(jig: Jig, crowd: Clients, role: Role) -> Client:
@@ -119,3 +120,46 @@ def test_a_server_out_of_contact_lives_through_a_step_of_its_clock(jig: Jig) -> 
         until("it is seen", lambda: guard.client.status().clock_steps == 1, timeout=2, every=0.01)
         time.sleep(2 * DEAD_SECONDS)  # what must not happen within that time
         assert guard.client.status().running
+
+
+def alone(jig: Jig, guards: dict[Role, Guard]) -> Guard:
+    """Have the secondary die and the primary survive it, in partner-down."""
+    guards[Role.SECONDARY].signal(signal.SIGKILL)
+    guards[Role.SECONDARY].process = None
+    kept = {"relationship": "lan", "hold": LONGEST}
+    guards[Role.PRIMARY].client.start(start("survive")._replace(parameters=kept), restart=True)
+    assert jig.primary.enter_partner_down().local is FailoverState.PARTNER_DOWN
+    return guards[Role.PRIMARY]
+
+
+def test_a_survivor_whose_clock_steps_forward_is_dead_before_it_gives_away_what_it_keeps(
+    jig: Jig, record_property: Callable[[str, object], None]
+) -> None:
+    clock = WallClock(jig.primary.directory)
+    jig.primary.environment = clock.environment
+    with guarded(jig) as guards:
+        guard = alone(jig, guards)
+        clock.set(-STEP)
+        until("it is seen", lambda: guard.client.status().clock_steps == 1, timeout=2, every=0.01)
+        time.sleep(2 * DEAD_SECONDS)  # what must not happen within that time
+        assert guard.client.status().running, "it keeps them for longer"
+        took = died(guard, guard.client.status().pid, clock, 60)
+        record_property("dead after the step", f"{took * 1000:.0f} ms")
+        assert took < DEAD_SECONDS
+
+
+def test_a_plain_survivor_whose_clock_steps_forward_gives_away_what_it_keeps(
+    jig: Jig, clients: Clients, record_property: Callable[[str, object], None]
+) -> None:
+    clock = WallClock(jig.primary.directory)
+    jig.primary.environment = clock.plain
+    jig.start(brief("10.77.0.100", "10.77.0.103"))
+    first = holder(jig, clients, Role.SECONDARY)
+    jig.secondary.signal(signal.SIGKILL)
+    jig.primary.stop()
+    jig.reach(Role.PRIMARY)
+    jig.primary.survive(LONGEST)
+    clock.set(60)
+    early = strangers(clients, first, first.ends - 1)
+    record_property("given away before its end", f"{early:.1f} s")
+    assert early > 0

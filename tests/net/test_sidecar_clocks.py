@@ -7,11 +7,13 @@ import pytest
 
 from tests.lab.waiting import until
 from tests.net.client import Clients, hardware_addresses
+from tests.net.granting import CALM, QUICK
 from tests.net.jig import Jig
 from tests.net.managed import ManagedPair, Member, managed
 from tests.net.services import service
 from tests.net.wallclock import WallClock
 from twinlease.api.servinglease import Asks, Start
+from twinlease.decide.pairview import Policy
 from twinlease.model.states import Role
 
 A, B = Role.PRIMARY, Role.SECONDARY
@@ -19,10 +21,10 @@ STEP = 50
 
 
 @contextmanager
-def clocked(jig: Jig) -> Iterator[tuple[ManagedPair, dict[Role, WallClock]]]:
+def clocked(jig: Jig, policy: Policy = CALM) -> Iterator[tuple[ManagedPair, dict[Role, WallClock]]]:
     """Make a managed pair of which each member has a wall clock of its own."""
     clocks = {role: WallClock(jig.servers[role].directory) for role in Role}
-    with managed(jig) as pair:
+    with managed(jig, policy) as pair:
         for role, member in pair.members.items():
             member.under(clocks[role])
         yield pair, clocks
@@ -104,3 +106,16 @@ def test_of_two_that_are_stopped_with_different_clocks_one_serves(jig: Jig, clie
         waiting = A if waits(pair, A) else B
         clocks[A].set(0)
         until("the clock that was wrong is right", lambda: skew(pair, waiting) == 0, timeout=15)
+
+
+def test_a_survivor_whose_clock_steps_forward_is_the_survivor_again_at_once(jig: Jig) -> None:
+    with clocked(jig, QUICK) as (pair, clocks):
+        pair.start(service())
+        pair.secondary.kill()
+        until("the primary takes over", lambda: pair.primary.states[0] == "PartnerDown", timeout=30)
+        starts = pair.primary.guard.client.status().starts
+        clocks[A].set(STEP)
+        until("it is killed", lambda: ended(pair.primary) == "ClockStepped", timeout=2, every=0.01)
+        until("it runs again", lambda: pair.primary.guard.client.status().starts > starts, timeout=3, every=0.01)
+        assert pair.operator.grant(A).start is Start.SURVIVE
+        until("it is in partner-down", lambda: pair.operator.own(A).report.state == "PartnerDown", timeout=5)

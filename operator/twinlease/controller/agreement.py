@@ -29,7 +29,7 @@ def told(pair: str, view: View | None, offset: float | None) -> Verdict:
         stepped = [role for role in stopped if _stepped(view, role)]
         names = " and ".join(server_name(pair, role) for role in stepped or stopped)
         if stepped:
-            reason, why = "ClockStepped", f"{names} stopped, for its wall clock stepped in contact with its partner"
+            reason, why = "ClockStepped", f"{names} stopped, for its wall clock stepped"
         else:
             reason, why = "Differ", f"{names} does not serve beside a partner whose wall clock is another"
         goes_on = f"It returns when they are measured to agree within {AGAIN_SECONDS:g} s. {_REMEDY}"

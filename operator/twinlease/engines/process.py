@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+SURVIVE = "survive"
+"""The edit after which a server serves alone, and keeps what its partner may have promised."""
+
 
 class Prepared(NamedTuple):
     """What was done to the lease database before a start; ``notes`` are sentences for the log."""

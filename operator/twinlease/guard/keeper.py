@@ -63,6 +63,7 @@ class Keeper:
         self._clocks = clocks
         self._contact = contact
         self._spec: FenceSpec | None = None
+        self._keeps = False
         self._watch = ClockWatch()
         self._alarm = SetAlarm()
         self._links = LinkWatch()
@@ -113,8 +114,15 @@ class Keeper:
                 Code.UNPROVEN, f"the kernel's fence is relied on, and not proven: {proven.message}"[:2000]
             )
 
-    def begin(self, deadline: float | None, steps: int) -> None:
-        """Give the server that has just been started its permit; ``steps`` as in ``extend``."""
+    def begin(self, deadline: float | None, steps: int, *, keeps: bool = False) -> None:
+        """Give the server that has just been started its permit.
+
+        Args:
+            deadline: Until when it may answer.
+            steps: As in ``extend``.
+            keeps: It was prepared to keep what others hold: by a clock that steps forward it would do so too briefly.
+        """
+        self._keeps = keeps
         self._permit, self._running, self._killed = Permit(deadline), True, False
         now = self._look_at_clocks()
         if steps != self._watch.steps:
@@ -190,9 +198,10 @@ class Keeper:
         now = self._clocks.boot()
         if self._watch.stepped(self._clocks.wall(), now):
             talks = self._running and self._spec is not None and self._contact(self._spec)
-            if talks:
+            frees = self._running and self._keeps and self._watch.last > 0
+            if talks or frees:
                 self._permit = rules.misled(self._permit)
-                self._end(self._permit.reason, f"the wall clock stepped by {self._watch.last:+.3f} s in contact")
+                self._end(self._permit.reason, f"its wall clock stepped by {self._watch.last:+.3f} s")
             else:
                 self._permit = rules.stepped(self._permit, now)
             told = {"seconds": round(self._watch.last, 3), "contact": talks, "left": self._permit.left(now)}

@@ -80,9 +80,10 @@ def reckoned_before(permit: Permit, deadline: float | None, now: float) -> Permi
 
 
 def misled(permit: Permit) -> Permit:
-    """Return a permit after a step of the wall clock while the server talks to its partner: over, also an endless one.
+    """Return a permit after a step of the wall clock by which the server does harm: over, also an endless one.
 
-    It tells its partner when leases end by this clock, and frees what ended by it. Alone it harms nobody so.
+    In contact it tells its partner when leases end by this clock, and frees what ended by it. In partner-down it frees
+    what ended by it alone. Otherwise nothing is freed without the partner, and a step harms nobody.
     """
     return permit._replace(lapsed=True, reason=Reason.CLOCK_STEPPED)
 

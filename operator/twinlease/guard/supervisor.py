@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import twinlease
 from twinlease import logline
-from twinlease.engines.process import EditError, ServerProcess
+from twinlease.engines.process import SURVIVE, EditError, ServerProcess
 from twinlease.guard import child
 from twinlease.guard.fence import Fence
 from twinlease.guard.keeper import Clocks, Keeper
@@ -330,7 +330,7 @@ class Supervisor:
             raise ProtocolError(Code.START, f"cannot run {argv[0]}: {error.strerror}") from error
         self._starts += 1
         self._server = Server(pid, revision, interface, time.time())
-        self._keeper.begin(start.deadline, start.steps)
+        self._keeper.begin(start.deadline, start.steps, keeps=SURVIVE in start.edits)
         self._log("INFO", "server started", {"pid": pid, "revision": revision[:12], "interface": interface})
         yield from self._wait_for_end(self._settings.settle)
         if not self.running:

@@ -132,7 +132,8 @@ class Looker:
             self._parts.keeper.stepped()
             self._parts.peer.measure()
             now = self._board.now
-            self._board.observe(step=moved, clocks=Agreement(), unmeasured_since=now.boot)
+            since = now.boot if now.heard.lately else now.unmeasured_since  # nobody is waited for who is not there
+            self._board.observe(step=moved, clocks=Agreement(), unmeasured_since=since)
             if moved > 0 and now.guard is not None:
                 self._board.observe(stepped=now.guard.started_at)
             talked = now.failover is not None and talks(now.failover.local, now.failover.partner)

@@ -271,6 +271,14 @@ def test_a_step_of_the_clock_in_contact_with_the_partner_kills(
     rig.keeper.release()
 
 
+def test_a_step_forward_kills_a_server_that_keeps_what_others_hold(rig: Rig) -> None:
+    rig.keeper.begin(None, 0, keeps=True)
+    rig.passes(1.0, -60.0)
+    assert rig.killed == []
+    rig.passes(1.0, 3.0)
+    assert rig.killed == [Reason.CLOCK_STEPPED]
+
+
 def test_a_lost_fence_kills_also_when_the_permit_holds(rig: Rig) -> None:
     rig.keeper.begin(None, 0)
     rig.kernel.refuse["element"] = errno.EPERM

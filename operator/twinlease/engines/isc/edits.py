@@ -19,12 +19,11 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from twinlease.engines.isc import leasefile, records
-from twinlease.engines.process import EditError
+from twinlease.engines.process import SURVIVE, EditError
 
 STRIP_RESERVATIONS = "strip-reservations"
 RECOVER = "recover"
 EMPTY = "empty"
-SURVIVE = "survive"
 
 SET_ASIDE_SUFFIX = ".set-aside"
 """What ``empty`` appends to the name of the file that it puts aside; one generation is kept."""
