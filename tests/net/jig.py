@@ -13,6 +13,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from ipaddress import IPv4Interface
@@ -31,6 +32,7 @@ from twinlease.engines.isc.states import to_number
 from twinlease.engines.protocol import ControlError, FailoverStatus, Recorded
 from twinlease.model.service import Service
 from twinlease.model.states import FailoverState, Role
+from twinlease.sidecar.entering import Entered, enter_running
 
 UID = 6767
 SECRET = "MDEyMzQ1Njc4OWFiY2RlZg=="  # noqa: S105 - the key of a throw-away server in a closed namespace
@@ -135,6 +137,11 @@ class Server:
         """Start dhcpd alone, in partner-down and with a dead partner's leases kept, as a guard and a sidecar do."""
         self.start("survive", relationship=self._service.failover.name, hold=hold)
         return self.enter_partner_down()
+
+    def survive_running(self, hold: int) -> Entered | None:
+        """Have a dhcpd that runs enter partner-down with a dead partner's leases kept, as a sidecar does."""
+        with closing(self.control()) as control:
+            return enter_running(control, self.engine.binding_log(self.lease_file), time.time, hold=hold)
 
     def recover(self) -> None:
         """Start dhcpd so that it learns everything from its partner first."""

@@ -20,22 +20,37 @@ from tests.net.managed import ManagedPair, Member, managed
 from tests.net.services import service
 from twinlease.api.servinglease import Evidence, Order, Phase
 from twinlease.decide.pairview import entry
-from twinlease.model.states import Role
+from twinlease.model.states import FailoverState, Role
 
 A, B = Role.PRIMARY, Role.SECONDARY
 
 
 @pytest.fixture
-def pair(jig: Jig) -> Iterator[ManagedPair]:
-    """A managed pair with short times that is Normal/Normal."""
+def pair(jig: Jig, clients: Clients) -> Iterator[ManagedPair]:
+    """A managed pair with short times and some leases that is Normal/Normal."""
     with managed(jig, QUICK) as made:
         made.start(service())
+        assert len(clients.lease(hardware_addresses(20, family=9), timeout=30)) == 20
         yield made
 
 
 @pytest.fixture
-def alone(pair: ManagedPair) -> ManagedPair:
+def running(pair: ManagedPair) -> ManagedPair:
     """The same after the secondary's node died; nobody has decided anything yet."""
+    return bereft(pair)
+
+
+@pytest.fixture
+def alone(running: ManagedPair, jig: Jig) -> ManagedPair:
+    """The same in a state out of which partner-down is not entered without a stop."""
+    jig.configure(service())
+    jig.primary.set_state(FailoverState.RESOLUTION_INTERRUPTED)
+    until("it says so", lambda: running.operator.own(A).report.state == "ResolutionInterrupted", timeout=10)
+    return running
+
+
+def bereft(pair: ManagedPair) -> ManagedPair:
+    """Have the secondary's node die while nobody decides anything."""
     pair.operator.paused = True
     pair.secondary.kill()
     until("contact is lost", lambda: pair.operator.own(A).report.state == "CommunicationsInterrupted", timeout=10)
@@ -75,9 +90,14 @@ def preparations(member: Member) -> int:
     return member.guard.said().count("survives alone")
 
 
-def test_a_dead_partner_is_taken_over_from_at_the_threshold(pair: ManagedPair, clients: Clients) -> None:
+def entries(member: Member) -> int:
+    """Return how often a member's server entered partner-down while it ran."""
+    return member.guard.said().count("I move from communications-interrupted to partner-down")
+
+
+def test_a_dead_partner_is_taken_over_from_at_the_threshold_without_a_stop(pair: ManagedPair, clients: Clients) -> None:
     member = pair.primary
-    starts = member.guard.client.status().starts
+    before = member.guard.client.status()
     pair.secondary.kill()
     died = time.monotonic()
     until("the order is carried out", lambda: pair.operator.own(A).answer.epoch > 0, timeout=30, every=0.005)
@@ -85,20 +105,56 @@ def test_a_dead_partner_is_taken_over_from_at_the_threshold(pair: ManagedPair, c
     own = pair.operator.own(A)
     assert (own.answer.result, own.answer.reason) == ("Executed", "PartnerDown")
     assert own.report.state == "PartnerDown"  # in the same write
-    assert own.report.partner_state == "CommunicationsInterrupted"
     assert own.report.serving
-    assert member.guard.client.status().starts == starts + 1
-    assert preparations(member) == 1
+    after = member.guard.client.status()
+    assert (after.pid, after.starts) == (before.pid, before.starts)
+    assert (preparations(member), entries(member)) == (0, 1)
+    held = member.guard.engine.recorded(member.guard.lease_dir / "dhcpd.leases")
+    assert held.held_until >= held.since + 600  # the longest lease
     assert len(clients.lease(hardware_addresses(1), timeout=5)) == 1
     milliseconds = re.findall(r"order answered .*millis=(\d+)", member.sidecar.said())
-    gap = re.findall(r"partner-down entered .*millis=(\d+)", member.sidecar.said())
     sys.stdout.write(
-        f"partner-down {took:.2f} s after the death, T {QUICK.after} s; order seen to answered {milliseconds[0]} ms, "
-        f"start to partner-down {gap[0]} ms\n"
+        f"partner-down {took:.2f} s after the death, T {QUICK.after} s; order seen to answered {milliseconds[0]} ms\n"
     )
     assert took < QUICK.after + 4
     assert int(milliseconds[0]) < 2000
     assert member.record["consumed"] == own.answer.epoch
+
+
+def test_running_an_order_is_carried_out_once_however_often_it_is_seen(running: ManagedPair) -> None:
+    member = running.primary
+    epoch = order(running)
+    assert answered(running, epoch) == ("Executed", "PartnerDown")
+    member.sidecar.signal(signal.SIGKILL)
+    number = running.operator.own(A).renewal
+    member.sidecar.start()
+    until("the next one renews", lambda: running.operator.own(A).renewal > number + 1, timeout=10)
+    until("it knows", lambda: running.operator.own(A).report.state == "PartnerDown", timeout=10)
+    assert (preparations(member), entries(member)) == (0, 1)
+
+
+def test_running_and_killed_as_soon_as_the_order_is_consumed_it_is_not_begun_again(running: ManagedPair) -> None:
+    """Whether it was there or not yet when its sidecar died: leases that are held by then are only parked."""
+    member = running.primary
+    epoch = order(running)
+    with suppress(FileNotFoundError):
+        until("it is consumed", lambda: member.record["consumed"] == epoch, timeout=5, every=0.0005)
+    member.sidecar.signal(signal.SIGKILL)
+    member.sidecar.start()
+    result, _ = said = answered(running, epoch, within=25)
+    assert said in {("Executed", "PartnerDown"), ("Refused", "Interrupted")}
+    assert (preparations(member), entries(member)) == (0, 1 if result == "Executed" else 0)
+
+
+def test_running_the_dead_one_comes_back_and_both_are_normal(running: ManagedPair) -> None:
+    epoch = order(running)
+    assert answered(running, epoch)[0] == "Executed"
+    running.operator.paused = False
+    running.secondary.new_pod()
+    running.secondary.start()
+    running.await_normal(timeout=60)
+    until("both may serve", lambda: running.operator.lease.phase is Phase.BOTH, timeout=5)
+    assert preparations(running.primary) == 0
 
 
 def test_an_order_is_carried_out_once_however_often_it_is_seen(alone: ManagedPair) -> None:

@@ -90,6 +90,16 @@ class Control(Protocol):
             ControlError: The server is in any other state (nothing was written), or did not take it.
         """
 
+    def declare_partner_down(self) -> FailoverStatus:
+        """Have a server that is cut off enter partner-down while it runs, once all that its partner promised is held.
+
+        Written once; a server that is in partner-down already is left alone. The status that is read back is returned;
+        that its ``since`` is not before the call is for the caller to see.
+
+        Raises:
+            ControlError: The server is in any other state (nothing was written), or did not take it.
+        """
+
     def hold(self, addresses: Sequence[IPv4Address], until: int) -> Mapping[IPv4Address, str]:
         """Have leases that run, or are over by this server's word alone, run until an instant; none is shortened.
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from twinlease.api.server import ServerStatus
-from twinlease.engines.process import server_process
 from twinlease.engines.protocol import CheckError
 from twinlease.ipc.client import GuardUnreachable
 from twinlease.ipc.protocol import ProtocolError
@@ -49,8 +48,7 @@ class Agent:
         self._board = Board(parts)
         self._looker = Looker(self._board)
         self._doer = Doer(self._board, self._looker)
-        leases = parts.settings.lease_dir / server_process(parts.engine.name).lease_file_name
-        self._holder = Holder(lambda: parts.engine.binding_log(leases), parts.clocks.wall)
+        self._holder = Holder(parts.leases, parts.clocks.wall)
         self._reported = ServerStatus()
         self._reported_uid: str | None = None
         self._counted: object = None

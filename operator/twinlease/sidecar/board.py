@@ -5,7 +5,8 @@ import threading
 from msgspec import Struct
 from msgspec.structs import replace
 
-from twinlease.engines.protocol import Engine
+from twinlease.engines.process import server_process
+from twinlease.engines.protocol import BindingLog, Engine
 from twinlease.ipc.client import GuardClient
 from twinlease.netlink.protocol import Links
 from twinlease.sidecar.backoff import Backoff
@@ -45,6 +46,10 @@ class Parts(Struct, frozen=True, kw_only=True):
     renewal: Renewal
     peer: Peer
     wake: threading.Event
+
+    def leases(self) -> BindingLog:
+        """Return a reader of the lease database; nothing is opened yet."""
+        return self.engine.binding_log(self.settings.lease_dir / server_process(self.engine.name).lease_file_name)
 
 
 class Board:

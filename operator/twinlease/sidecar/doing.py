@@ -19,7 +19,7 @@ from twinlease.model.states import FailoverState
 from twinlease.netlink.choose import Network
 from twinlease.sidecar import orders
 from twinlease.sidecar.board import Board
-from twinlease.sidecar.entering import Entered, enter
+from twinlease.sidecar.entering import Entered, enter, enter_running
 from twinlease.sidecar.looking import Looker
 from twinlease.sidecar.memory import Served
 from twinlease.sidecar.observed import Candidate, Failure, Verdict
@@ -212,6 +212,9 @@ class Doer:
         _log.info("order is carried out", extra=kv(epoch=epoch))
         self._parts.durable.set(consumed=epoch)
         self._board.observe(found=replace(self._board.now.found, record=self._parts.durable.record))
+        if self._enter_running():
+            self._answer(epoch, Answer.EXECUTED, "PartnerDown")
+            return
         self._board.keep_tenure(replace(self._board.now.tenure, surviving=True))
         entered = self._enter(self._command(Action.OBEY, "", (SURVIVE,)))
         if entered.problem:
@@ -219,6 +222,16 @@ class Doer:
             self._answer(epoch, Answer.UNKNOWN, entered.problem)
         else:
             self._answer(epoch, Answer.EXECUTED, "PartnerDown")
+
+    def _enter_running(self) -> bool:
+        """Have the server enter partner-down while it runs, if that is a way for it; tell whether it is there."""
+        control = self._parts.probe.control(self._looker.spoken(self._spec))
+        entered = enter_running(control, self._parts.leases(), self._parts.clocks.wall, hold=self._hold)
+        if entered is None:
+            return False
+        self._board.observe(failover=entered.failover, answered=True)
+        _log.info("partner-down entered", extra=kv(problem="none", millis=entered.millis, running=True))
+        return True
 
     def _answer(self, epoch: int, result: Answer, reason: str) -> None:
         answered = Answered(epoch=epoch, result=result, reason=reason[:64])

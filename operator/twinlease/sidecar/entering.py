@@ -1,19 +1,35 @@
-"""Entering partner-down: a prepared server is told as soon as it hears, while the guard still starts it."""
+"""Entering partner-down: a server that runs, if its leases are few; else one that is prepared and started for it.
+
+A prepared server is told as soon as it hears, while the guard still starts it.
+"""
 
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
+from ipaddress import IPv4Address
 
 from msgspec import Struct
 
-from twinlease.engines.protocol import Control, ControlError, FailoverStatus
+from twinlease.engines.protocol import BindingLog, Control, ControlError, FailoverStatus
 from twinlease.ipc.client import GuardStatus, GuardUnreachable
 from twinlease.ipc.protocol import ProtocolError
-from twinlease.model.states import FailoverState
+from twinlease.model.binding import Binding, Standing
+from twinlease.model.states import FailoverState, serves
+from twinlease.sidecar.clock import Clock
 
 PATIENCE_SECONDS = 2.0
 """How long after its start a server may take to be in partner-down."""
 _EVERY_SECONDS = 0.005
+
+_MOST = 100
+"""So many leases at most are held one by one: at 1 to 3 ms each, for the server writes them to the disk."""
+_RUNNING_SECONDS = 0.3
+"""How long that may take. The server answers meanwhile, but partner-down is awaited."""
+_READING_SECONDS = 0.1
+"""How long it may take to read the lease database, of which most is held already where the server was cut off."""
+_AT_ONCE = 32
+_ROUNDS = 2
 
 Command = Callable[[], GuardStatus]
 Failed = GuardUnreachable | ProtocolError
@@ -83,6 +99,67 @@ def enter(control: Control, command: Command, *, since: int) -> Entered:
         time.sleep(_EVERY_SECONDS)
     problem = trouble(said, since) if said is not None else "NoAnswer"
     return Entered(status=running.status, failover=said, problem=problem)
+
+
+def enter_running(control: Control, log: BindingLog, wall: Clock, *, hold: int) -> Entered | None:
+    """Have a server that runs enter partner-down, without a gap.
+
+    All that the partner may have promised is held by the lease database before the word is given; what the server
+    itself gives or extends meanwhile is its own promise. Broken off at any moment nothing is lost: leases that are held
+    for longer are only parked.
+
+    Args:
+        control: Its control interface.
+        log: Reads its lease database; it is closed.
+        wall: The server's wall clock.
+        hold: The longest lease that the partner may have given, seconds.
+
+    Returns:
+        None: This is no way for this server, or it took too long: it is to be stopped and prepared.
+    """
+    began = time.monotonic()
+    try:
+        with closing(log):
+            said = control.failover()
+            fit = said.local is FailoverState.COMMUNICATIONS_INTERRUPTED and serves(
+                FailoverState.PARTNER_DOWN, said.partner
+            )
+            until = int(wall()) + 1 + hold + 1  # the time is cut to whole seconds, so one more
+            if not fit or not _held(control, log, until, began + _RUNNING_SECONDS):
+                return None
+        since = int(wall())
+        said = control.declare_partner_down()
+    except (ControlError, OSError):
+        return None
+    # It keeps the partner's last state, whatever that is, but for one in which it would say nothing.
+    if said.local is not FailoverState.PARTNER_DOWN or not serves(said.local, said.partner) or said.since < since:
+        return None
+    return Entered(failover=said, millis=round((time.monotonic() - began) * 1000))
+
+
+def _held(control: Control, log: BindingLog, until: int, deadline: float) -> bool:
+    """Have everything held that the partner may have promised; tell whether the database says so, in time."""
+    last: dict[int, Binding] = {}
+    read_by = time.monotonic() + _READING_SECONDS
+    for _ in range(_ROUNDS + 1):
+        for binding in log.news():
+            last[binding.address] = binding
+            if time.monotonic() > read_by:
+                return False
+        read_by = deadline
+        short = [IPv4Address(each.address) for each in last.values() if _short(each, until)]
+        if len(short) > _MOST or time.monotonic() > deadline:
+            return False
+        if not short:
+            return True
+        for first in range(0, len(short), _AT_ONCE):
+            if time.monotonic() > deadline or control.hold(short[first : first + _AT_ONCE], until):
+                return False
+    return False
+
+
+def _short(last: Binding, until: int) -> bool:
+    return last.standing is Standing.ENDED or (last.standing is Standing.LEASED and last.ends < until)
 
 
 def trouble(said: FailoverStatus, since: int) -> str:

@@ -180,3 +180,13 @@ def test_what_cannot_be_held_is_told_and_keeps_nothing_else_from_it() -> None:
     addresses = [IPv4Address("10.0.0.1"), IPv4Address("10.0.0.2")]
     assert IscControl(dhcpd.connect, "lan").hold(addresses, 1000) == {addresses[0]: "error 23 no object"}
     assert [name for _, name, _ in dhcpd.written] == ["10.0.0.2"]
+
+
+def test_a_server_that_is_cut_off_is_told_partner_down_once_and_no_other_is() -> None:
+    dhcpd = Dhcpd([in_state(3), in_state(4), in_state(4), in_state(1)])
+    control = IscControl(dhcpd.connect, "lan")
+    assert control.declare_partner_down().local is FailoverState.PARTNER_DOWN
+    assert control.declare_partner_down().local is FailoverState.PARTNER_DOWN
+    with pytest.raises(ControlError, match="from CommunicationsInterrupted only"):
+        control.declare_partner_down()
+    assert dhcpd.written == [("failover-state", "lan", {"local-state": b"\0\0\0\4"})]

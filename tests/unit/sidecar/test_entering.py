@@ -1,0 +1,155 @@
+"""Entering partner-down while the server runs: all is held first, or nothing is told."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from ipaddress import IPv4Address
+from typing import cast
+
+import pytest
+from msgspec.structs import replace
+
+from tests.unit.sidecar.snapshots import in_states
+from twinlease.engines.protocol import BindingLog, Control, ControlError, FailoverStatus
+from twinlease.model.binding import Binding, Standing
+from twinlease.model.states import FailoverState
+from twinlease.sidecar.entering import Entered, enter_running
+
+NOW, HOLD = 1_700_000_000, 600
+E = NOW + 1 + HOLD + 1
+LEASED, ENDED, OTHER = Standing.LEASED, Standing.ENDED, Standing.OTHER
+INTERRUPTED, DOWN = FailoverState.COMMUNICATIONS_INTERRUPTED, FailoverState.PARTNER_DOWN
+
+
+class Server:
+    """A server and its lease database."""
+
+    def __init__(self, *records: Binding) -> None:
+        self.records = list(records)
+        self.state = INTERRUPTED
+        self.partner = FailoverState.NORMAL
+        self.since = NOW - 300
+        self.date = NOW
+        self.told = 0
+        self.held: list[int] = []
+        self.refused = ""
+        self.deaf = 0
+        self.on_hold: Callable[[], None] = lambda: None
+        self._read = 0
+
+    def news(self) -> Iterator[Binding]:
+        """Yield what was written since."""
+        while self._read < len(self.records):
+            self._read += 1
+            yield self.records[self._read - 1]
+
+    def close(self) -> None:
+        """End reading."""
+
+    def failover(self) -> FailoverStatus:
+        """Tell its states."""
+        return replace(in_states(self.state, self.partner), since=self.since)
+
+    def hold(self, addresses: Sequence[IPv4Address], until: int) -> Mapping[IPv4Address, str]:
+        """Hold, and write that down."""
+        self.on_hold()
+        self.held += map(int, addresses)
+        if self.deaf:
+            self.deaf -= 1
+        else:
+            self.records += [Binding(int(address), LEASED, 0, until) for address in addresses]
+        return dict.fromkeys(addresses, self.refused) if self.refused else {}
+
+    def declare_partner_down(self) -> FailoverStatus:
+        """Enter it."""
+        self.told += 1
+        self.state, self.since = DOWN, self.date
+        return self.failover()
+
+
+def enter(server: Server) -> Entered | None:
+    return enter_running(cast("Control", server), cast("BindingLog", server), lambda: NOW + 0.9, hold=HOLD)
+
+
+def test_what_the_partner_may_have_promised_is_held_and_nothing_else() -> None:
+    server = Server(
+        Binding(1, LEASED, 0, E - 1),
+        Binding(2, ENDED, 0, 0),
+        Binding(3, OTHER, 0, 0),
+        Binding(4, LEASED, 0, E),
+        Binding(5, ENDED, 0, 0),
+        Binding(5, OTHER, 0, 0),
+    )
+    entered = enter(server)
+    assert entered is not None
+    assert (entered.problem, entered.failover) == ("", replace(in_states(DOWN, FailoverState.NORMAL), since=NOW))
+    assert (sorted(server.held), server.told) == ([1, 2], 1)
+
+
+def test_what_came_meanwhile_is_held_too() -> None:
+    server = Server(Binding(1, ENDED, 0, 0))
+
+    def expire() -> None:
+        server.on_hold = lambda: None
+        server.records.append(Binding(2, ENDED, 0, 0))
+
+    server.on_hold = expire
+    assert enter(server) is not None
+    assert server.held == [1, 2]
+
+
+def test_it_is_told_only_once_the_database_says_that_all_is_held() -> None:
+    server = Server(Binding(1, ENDED, 0, 0))
+    server.deaf = 1
+    server.on_hold = lambda: None if not server.told else pytest.fail("held after the word")
+    assert enter(server) is not None
+    server = Server(Binding(1, ENDED, 0, 0))
+    server.deaf = 9
+    assert enter(server) is None
+    assert server.told == 0
+
+
+@pytest.mark.parametrize("state", set(FailoverState) - {INTERRUPTED})
+def test_from_another_state_it_is_no_way(state: FailoverState) -> None:
+    server = Server(Binding(1, ENDED, 0, 0))
+    server.state = state
+    assert enter(server) is None
+    assert (server.held, server.told) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    "partner",
+    [
+        FailoverState.PARTNER_DOWN,
+        FailoverState.POTENTIAL_CONFLICT,
+        FailoverState.RESOLUTION_INTERRUPTED,
+        FailoverState.CONFLICT_DONE,
+    ],
+)
+def test_with_a_partner_state_that_silences_it_is_no_way(partner: FailoverState) -> None:
+    server = Server()
+    server.partner = partner
+    assert enter(server) is None
+    assert server.told == 0
+
+
+def test_with_too_many_leases_it_is_no_way() -> None:
+    server = Server(*(Binding(number, LEASED, 0, E - 1) for number in range(101)))
+    assert enter(server) is None
+    assert (server.held, server.told) == ([], 0)
+
+
+def test_a_refusal_or_an_old_date_or_silence_is_no_success() -> None:
+    server = Server(Binding(1, ENDED, 0, 0))
+    server.refused = "no such object"
+    assert enter(server) is None
+    assert server.told == 0
+    server = Server()
+    server.date = NOW - 1
+    assert enter(server) is None
+
+    def fail() -> None:
+        raise ControlError("no answer")
+
+    server = Server(Binding(1, ENDED, 0, 0))
+    server.on_hold = fail
+    assert enter(server) is None
+    assert server.told == 0
