@@ -28,7 +28,7 @@ _RUNNING_SECONDS = 0.3
 """How long that may take. The server answers meanwhile, but partner-down is awaited."""
 _READING_SECONDS = 0.1
 """How long it may take to read the lease database, of which most is held already where the server was cut off."""
-_AT_ONCE = 32
+_AT_ONCE = 8
 _ROUNDS = 2
 
 Command = Callable[[], GuardStatus]
