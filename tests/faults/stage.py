@@ -24,6 +24,8 @@ _API = "twinlease.io/v1alpha1"
 _KIND = "dhcpservinglease"
 _GONE_SECONDS = 60.0
 _NORMAL_SECONDS = 90.0
+_PARKED_SECONDS = 120.0  # what was held for those who left while the servers were cut off: one and a half leases
+_ROOM = 45  # each case brings some sixty clients of its own
 
 DHCPD, GUARD, SIDECAR = "dhcpd", "guard-python", "twinlease"
 """A server pod's processes, by the kernel's name for them."""
@@ -120,6 +122,7 @@ class Stage:
         until("both run the case's image", lambda: self._images() == [image] * len(Role), timeout=60, every=0.2)
         self.await_normal(_NORMAL_SECONDS)
         until("both go by the case's terms", lambda: self._in_force(case), timeout=60, every=0.2)
+        until("both have addresses to give", self._roomy, timeout=_PARKED_SECONDS, every=0.5)
 
     def apply(self) -> None:
         """Apply the present case's pair and pool, as a user does."""
@@ -165,6 +168,11 @@ class Stage:
             return True
         spec = self.world.get(_KIND, PAIR)["spec"]
         return bool(spec["phase"] == "Both" and spec["established"])
+
+    def _roomy(self) -> bool:
+        """Tell whether enough addresses are free, on either server, for a case's clients."""
+        status = self.world.get("dpool", POOL).get("status", {})
+        return min(status.get("free", 0), status.get("backup", 0)) >= _ROOM
 
     def _images(self) -> list[str]:
         pods = self.world.every("pods", selector=f"{OF_PAIR}={PAIR}")

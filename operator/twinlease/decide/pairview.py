@@ -157,7 +157,8 @@ class View(Struct, frozen=True, kw_only=True):
 
     def _lateness(self, role: Role) -> float:
         in_force = self.own(role).in_force
-        often = period(durations.seconds(in_force.duration)) if in_force.epoch else ASKING_PERIOD
+        length = durations.seconds(in_force.duration) or self.policy.duration
+        often = period(length) if in_force.epoch else ASKING_PERIOD
         return _PERIODS * often + _LATE
 
     def change(self, lease: ServingLeaseSpec) -> "View":

@@ -33,7 +33,7 @@ def _steps(name: str, says: str, seconds: int) -> Case:
         name,
         f"{says}: the server is killed at once and waits for its clock, the other takes over.",
         (set_clock(VICTIM, seconds), takeover(SURVIVOR, _SOON), Wait(4)),
-        (_TAKES_OVER, Verdicts(("Ordered", "Executed")), Serves(SURVIVOR), _KILLED, BACK),
+        (_TAKES_OVER, Verdicts(("Ordered", "ClockSkew")), Serves(SURVIVOR), _KILLED, BACK),
         mending=(set_clock(VICTIM, 0),),
         spec=_SPEC,
         needs=_NEEDS,

@@ -195,7 +195,8 @@ def may_serve(view: View, role: Role) -> bool:
     if asks is not UNSET and asks.stopped and asks.incarnation != given_.holder and mine.node == given_.node:
         return False
     elsewhere = mine.incarnation != given_.holder and mine.node != given_.node
-    if (seen.confirmed or seen.tainted) and (seen.age > 81.0 or elsewhere):
+    late = 81.0 if mine.in_force.epoch else 11.0
+    if (seen.confirmed or seen.tainted) and (seen.age > late or elsewhere):
         return False
     if mine.incarnation == given_.holder and mine.in_force.epoch != given_.epoch:
         return False
