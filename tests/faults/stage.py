@@ -172,7 +172,7 @@ class Stage:
     def _roomy(self) -> bool:
         """Tell whether enough addresses are free, on either server, for a case's clients."""
         status = self.world.get("dpool", POOL).get("status", {})
-        return min(status.get("free", 0), status.get("backup", 0)) >= _ROOM
+        return bool(min(status.get("free", 0), status.get("backup", 0)) >= _ROOM)
 
     def _images(self) -> list[str]:
         pods = self.world.every("pods", selector=f"{OF_PAIR}={PAIR}")
