@@ -164,6 +164,19 @@ class Keeper:
             raise ProtocolError(Code.LAPSED, "the permit has lapsed: the server was killed")
         self._tick()
 
+    def keep(self) -> None:
+        """Take in that the running server, too, is to keep what others hold, as one that was prepared for it.
+
+        What it keeps is reckoned after this: a step that came before was taken into account.
+
+        Raises:
+            ProtocolError: Code lapsed: none runs.
+        """
+        if not self._running:
+            raise ProtocolError(Code.LAPSED, "no server runs")
+        self._look_at_clocks()
+        self._keeps = True
+
     def close(self) -> None:
         """End the permit now; where the kernel does not fence, with it the server."""
         if not self._running:

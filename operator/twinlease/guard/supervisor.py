@@ -139,7 +139,7 @@ class Supervisor:
             reply: Gets the line of the answer.
             gone: Tells whether whoever asked has hung up.
         """
-        if request.op not in (Op.STATUS, Op.PERMIT, Op.CLOSE):
+        if request.op not in (Op.STATUS, Op.PERMIT, Op.CLOSE, Op.KEEP):
             self._waiting.append((request, reply, gone))
             self._next()
             return
@@ -148,6 +148,8 @@ class Supervisor:
                 self._keeper.extend(request.fields["deadline"], request.fields["steps"])
             elif request.op == Op.CLOSE:
                 self._keeper.close()
+            elif request.op == Op.KEEP:
+                self._keeper.keep()
         except ProtocolError as error:
             self._refuse(request, reply, error)
         else:

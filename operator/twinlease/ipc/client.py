@@ -168,6 +168,17 @@ class GuardClient:
         """End the running server's permit now, for good; harmless if nothing runs. Errors as ``status``."""
         return _status(self._call(Op.CLOSE, {}, _PERMIT_SECONDS))
 
+    def keep(self) -> GuardStatus:
+        """Say that the running server is to keep what others hold, in partner-down, from now on.
+
+        By a wall clock that steps forward it would do so too briefly: it is killed for one, until it ends.
+
+        Raises:
+            GuardUnreachable: No answer.
+            ProtocolError: Code lapsed: nothing runs.
+        """
+        return _status(self._call(Op.KEEP, {}, _PERMIT_SECONDS))
+
     def apply(self, revision: str, start: Start) -> GuardStatus:
         """Have a candidate installed, and the server started anew with it.
 

@@ -39,6 +39,7 @@ class Op:
     STATUS = "status"
     PERMIT = "permit"
     CLOSE = "close"
+    KEEP = "keep"
     APPLY = "apply"
     START = "start"
     STOP = "stop"
@@ -236,6 +237,7 @@ _OPERATIONS: Mapping[str, Mapping[str, tuple[Check, str]]] = {
     Op.STATUS: {},
     Op.PERMIT: _PERMIT,
     Op.CLOSE: {},
+    Op.KEEP: {},
     Op.APPLY: {"revision": (is_revision, "64 lower-case hex digits"), **_START},
     Op.START: {"restart": (_is_flag, "true or false"), **_START},
     Op.REMEMBER: {"record": (_is_record, f"an object of at most {MAX_RECORD} bytes")},

@@ -225,6 +225,12 @@ class Doer:
 
     def _enter_running(self) -> bool:
         """Have the server enter partner-down while it runs, if that is a way for it; tell whether it is there."""
+        try:  # first of all, so that no step of the clock falls between what is reckoned by it and who watches it
+            self._parts.guard.keep()
+        except (GuardUnreachable, ProtocolError) as error:
+            _log.warning("partner-down is not entered without a stop", extra=kv(why=error))
+            return False
+        self._board.observe(stepped=0.0)  # what stepped before does no harm: nothing was kept by it
         control = self._parts.probe.control(self._looker.spoken(self._spec))
         entered = enter_running(control, self._parts.leases(), self._parts.clocks.wall, hold=self._hold)
         if entered is None:

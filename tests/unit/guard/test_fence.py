@@ -279,6 +279,18 @@ def test_a_step_forward_kills_a_server_that_keeps_what_others_hold(rig: Rig) -> 
     assert rig.killed == [Reason.CLOCK_STEPPED]
 
 
+def test_a_running_server_may_come_to_keep_what_others_hold(rig: Rig) -> None:
+    with pytest.raises(ProtocolError, match="no server runs"):
+        rig.keeper.keep()
+    rig.keeper.begin(None, 0)
+    rig.passes(1.0, 3.0)
+    rig.keeper.keep()
+    rig.passes(1.0, -60.0)
+    assert rig.killed == []
+    rig.passes(1.0, 3.0)
+    assert rig.killed == [Reason.CLOCK_STEPPED]
+
+
 def test_a_lost_fence_kills_also_when_the_permit_holds(rig: Rig) -> None:
     rig.keeper.begin(None, 0)
     rig.kernel.refuse["element"] = errno.EPERM

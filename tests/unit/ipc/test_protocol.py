@@ -53,6 +53,7 @@ def line(**changes: Any) -> bytes:  # noqa: ANN401  # wrong types are the point
         Request(5, "permit", {"deadline": None, "steps": 0}),
         Request(6, "permit", {"deadline": 99.75, "steps": 3}),
         Request(7, "close", {}),
+        Request(9, "keep", {}),
         Request(8, "remember", {"record": {"epoch": 3, "deep": [{"a": None}]}}),
     ],
 )
