@@ -27,6 +27,7 @@ from twinlease.model import durations
 from twinlease.model.states import FailoverState, Role
 
 _BLANK = frozenset({DatabaseVerdict.VIRGIN, DatabaseVerdict.SPENT})
+_MOMENT = 10.0  # seconds; two nodes that get their power back together have their networks within it
 
 
 class Way(Struct, frozen=True, kw_only=True):
@@ -174,7 +175,7 @@ def _together(view: View, role: Role) -> Way:  # noqa: PLR0911  # one case after
     if view.resumable(role):
         if view.asks(other) and _has_news(view, other):
             if not _ready(view, other):
-                return _take_over(view, role)
+                return _in_a_moment(view, role) or _take_over(view, role)
             return _wait("PartnerFirst", f"The {role} waits: the {other} served on after it and starts first")
         return _go(Start.RESUME, "Resume", f"The {role} stopped in contact with its partner: it goes on where it was")
     if view.confirmed(other) and not view.asks(other) and view.fresh(other):
@@ -200,6 +201,16 @@ def _behind_unordered(view: View, role: Role) -> Way:
         )
         return _wait(byhand.REASON, message, retry=left)
     return _take_over(view, role)
+
+
+def _in_a_moment(view: View, role: Role) -> Way | None:
+    """Let a partner that served on and is not ready yet have a moment: after a power failure both are back at once."""
+    asks = view.own(role).asks
+    ready = asks.waiting_millis / 1000 + view.sights[role].age if asks is not UNSET else _MOMENT
+    if ready >= _MOMENT:
+        return None
+    message = f"The {role} waits: the {role.other} served on after it, and has {_MOMENT - ready:.0f}s more to get ready"
+    return _wait("PartnerFirst", message, retry=_MOMENT - ready)
 
 
 def _damaged(view: View, role: Role) -> Way:
