@@ -74,6 +74,25 @@ def test_a_server_whose_clock_steps_waits_until_it_is_right_and_the_other_serves
         assert member.guard.client.status().starts == starts + 1
 
 
+def test_a_server_that_was_killed_for_its_clock_takes_all_over_also_in_another_pod(jig: Jig) -> None:
+    with clocked(jig) as (pair, clocks):
+        pair.start(service())
+        member = pair.secondary
+        with pair.api.out_of_reach(member.sidecar.port):
+            clocks[B].set(-STEP)
+            until("it is killed", lambda: ended(member) == "ClockStepped", timeout=5, every=0.01)
+            until("it is remembered", lambda: member.record["misled"], timeout=3, every=0.01)
+            member.kill()
+        clocks[B].set(0)
+        member.new_pod()
+        before = pair.operator.grant(B).epoch
+        member.start()
+        until("it is granted a start", lambda: pair.operator.grant(B).epoch > before, timeout=20)
+        until("it has a holder", lambda: pair.operator.grant(B).holder, timeout=20)
+        assert pair.operator.grant(B).start is Start.RECOVER
+        until("it has started anew", lambda: not member.record["misled"], timeout=10)
+
+
 def test_of_two_that_drift_apart_the_secondary_stops_cleanly(jig: Jig, clients: Clients) -> None:
     with clocked(jig) as (pair, clocks):
         clocks[A].set(1)

@@ -98,6 +98,7 @@ class Doer:
         try:
             if not surviving:
                 self._started(command())
+                self._start_anew(first)
                 return
             entered = self._enter(command)
         except ProtocolError as error:
@@ -106,6 +107,12 @@ class Doer:
             raise
         if entered.problem and entered.status is not None:
             self._said(self._parts.guard.stop(_REVOKE_GRACE_SECONDS))
+        self._start_anew(first)
+
+    def _start_anew(self, first: bool) -> None:  # noqa: FBT001  # one call says all
+        """Take in that a start as the grant says was made: that the clock stepped before it matters no more."""
+        if first and self._parts.durable.record.misled:
+            self._parts.durable.set(misled=False)
 
     def _command(self, action: Action, revision: str, named: tuple[str, ...]) -> Callable[[], GuardStatus]:
         """Return the guard's command for a start, with the permit as it is when it is called."""

@@ -96,6 +96,7 @@ class Looker:
         board = self._board
         self._disk.look()
         self._cutoff.look()
+        self._note_misled()
         self._give_up()
         self._neighbour.tell()  # before the promises are looked at: none is made then that was not seen
         self._compare_clocks()
@@ -190,6 +191,18 @@ class Looker:
         elif grant is not None and now.standing is Standing.OFFERED and in_force.epoch == grant.epoch:
             _log.info("grant taken up", extra=kv(epoch=grant.epoch, start=grant.start, duration=grant.duration))
             self._keep(taken_up(now.incarnation, grant, in_force))
+
+    def _note_misled(self) -> None:
+        """Remember beyond the pod's life that the server was killed for its clock: its record says normal."""
+        now, durable = self._board.now, self._parts.durable
+        if now.wrong_clock != CLOCK_STEPPED or now.running or durable.record.misled or not durable.readable:
+            return
+        try:
+            durable.set(misled=True)
+        except NotRememberedError as error:
+            _log.warning("cannot remember that the clock stepped", extra=kv(why=error))
+            return
+        self._board.observe(found=replace(now.found, record=durable.record))
 
     def _give_up(self) -> None:
         self._board.observe(held=self._parts.keeper.held)  # a grant may have been confirmed a moment ago

@@ -18,6 +18,7 @@ from twinlease.api.servinglease import (
     Report,
     Start,
 )
+from twinlease.decide.pairview import CLOCK_STEPPED
 from twinlease.engines.protocol import Watermark
 from twinlease.kube.protocol import Json
 from twinlease.model import durations
@@ -135,12 +136,13 @@ def asking(now: Observed) -> str:
         return ""
     if desired.object.spec.maintenance or desired.object.spec.paused:
         return ""
+    misled = CLOCK_STEPPED if now.found.record.misled else ""
     if now.standing is Standing.REVOKED:
-        return "Revoked"
+        return misled or "Revoked"
     if now.standing is Standing.NONE:
-        return "Stopped" if now.tenure.epoch else "NewIncarnation"
+        return misled or ("Stopped" if now.tenure.epoch else "NewIncarnation")
     if now.standing is Standing.HELD and now.tenure.given_up:
-        return now.wrong_clock or "MayNotResume"
+        return now.wrong_clock or misled or "MayNotResume"
     return ""
 
 

@@ -28,6 +28,7 @@ class Record(Struct, frozen=True, kw_only=True, rename="camel"):
         newest: Latest transaction that was confirmed, seconds since the epoch.
         address: Of that transaction.
         complete: The database was not emptied, or its partner has filled it since.
+        misled: The server was killed for a step of its wall clock, and has not started anew since: it may not resume.
         pair: UID of the pair that epochs and orders are of; empty: not known.
         epoch: The highest that was ever seen.
         consumed: Epoch of the last order that was begun.
@@ -44,6 +45,7 @@ class Record(Struct, frozen=True, kw_only=True, rename="camel"):
     newest: int = 0
     address: str = ""
     complete: bool = True
+    misled: bool = False
     pair: str = ""
     epoch: int = 0
     consumed: int = 0

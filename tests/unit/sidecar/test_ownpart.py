@@ -45,6 +45,7 @@ KILLED_BY_CLOCK = guard("", NEW, last_exit=LastExit(1, -9, "ClockStepped", ()))
 APART = Agreement(verdict=Verdict.DIFFER, offset=-50.0)
 DOWN = observed(guard=guard("", NEW), tenure=BEGUN, ready_since=BOOT - 3)
 NOBODY = replace(GRANT, holder="", node="", epoch=6)
+MISLED = Found(record=replace(RECORD, misled=True), readable=True, recorded=recorded(S.NORMAL))
 CUT_OFF = Found(record=RECORD, readable=True, recorded=recorded(S.COMMUNICATIONS_INTERRUPTED))
 
 
@@ -191,6 +192,9 @@ def test_a_running_daemon_releases_nothing_and_asks_for_nothing() -> None:
         ({"lease": lease(NOBODY, OWN)}, "Revoked"),
         ({"lease": lease(NOBODY, OWN), "tenure": replace(BEGUN, given_up=True)}, "Stopped"),
         ({"lease": lease(NOBODY, OWN), "tenure": Tenure()}, "NewIncarnation"),
+        ({"lease": lease(NOBODY, OWN), "tenure": Tenure(), "found": MISLED}, "ClockStepped"),
+        ({"lease": lease(NOBODY, OWN), "found": MISLED}, "ClockStepped"),
+        ({"tenure": replace(BEGUN, given_up=True), "found": MISLED}, "ClockStepped"),
         ({"lease": lease(NOBODY, OWN), "desired": Desired(object=server(maintenance=True))}, ""),
         ({"lease": lease(NOBODY, OWN), "desired": Desired(object=server(paused=True))}, ""),
         ({"lease": lease(NOBODY, OWN), "stopping": True}, ""),
