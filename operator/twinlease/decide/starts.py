@@ -114,6 +114,9 @@ def _apart(view: View, role: Role, way: Way) -> Way:
 def _serves(view: View, role: Role) -> bool:
     """Tell whether a server serves, or was granted a start after which it will whatever its partner does."""
     held = bool(view.grant(role).holder) and not view.released(role) and not view.asks(role)
+    # Its sidecar may tell the time for ever beside a daemon that hangs, and be all that is left of it.
+    if stopped(view, role).evidence not in {Evidence.NONE, Evidence.NEVER_CONFIRMED}:
+        return False
     by_itself = view.grant(role).start not in {Start.RECOVER, Start.FRESH}
     return held and (by_itself or view.own(role).report.serving)
 

@@ -140,6 +140,15 @@ def beside_one_that_began(view: View) -> View:
         (asking(quiet(), SECONDARY, skew_millis=50_000), SECONDARY, None, "ClockSkew"),
         (asking(quiet(), PRIMARY, skew_millis=-50_000), PRIMARY, None, "ClockSkew"),
         (asking(quiet(), SECONDARY, skew_millis=50_000, stopped=False), SECONDARY, None, "OldServerRuns"),
+        # one that hangs, or whose word counts no more, is no partner that serves, whatever its sidecar's clock says
+        (silent(asking(quiet(), SECONDARY, skew_millis=50_000), PRIMARY, 100.0), SECONDARY, None, "ClockSkew"),
+        (silent(asking(quiet(), SECONDARY, skew_millis=50_000), PRIMARY, 300.0), SECONDARY, "Resume", "Resume"),
+        (
+            own(asking(quiet(), SECONDARY, skew_millis=50_000), PRIMARY, in_force=InForce()),
+            SECONDARY,
+            None,
+            "ClockSkew",
+        ),
         (asking(quiet(), SECONDARY, skew_millis=50_000, state=CI), SECONDARY, None, "PartnerTakesOver"),
         # one whose clock stepped in contact may have told of what is not so: it takes over what the other has
         (asking(quiet(), SECONDARY, reason="ClockStepped"), SECONDARY, None, "PartnerTakesOver"),
