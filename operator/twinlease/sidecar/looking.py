@@ -168,8 +168,11 @@ class Looker:
         lease = board.now.lease
         if lease is not None and durable.readable:
             epoch, pair = lease.spec.epoch, self._pair()
+            name = "" if board.now.confirmed is None else board.now.confirmed.lineage.id
             try:
-                durable.change(lambda old: replace(known := for_pair(old, pair, epoch), epoch=max(known.epoch, epoch)))
+                durable.change(
+                    lambda old: replace(known := for_pair(old, pair, epoch, name), epoch=max(known.epoch, epoch))
+                )
             except NotRememberedError:
                 return
         self._take_up()

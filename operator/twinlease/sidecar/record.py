@@ -84,21 +84,23 @@ def parse(found: Mapping[str, Any] | None) -> Record:
     return record
 
 
-def for_pair(record: Record, pair: str, epoch: int) -> Record:
+def for_pair(record: Record, pair: str, epoch: int, known: str = "") -> Record:
     """Return the record as it counts for a pair: epochs and orders of an earlier one of its name are nothing to it.
 
     They are where the serving lease was kept, for then it goes on counting; where it was deleted with the earlier pair
     the new one must not be taken for a rolled back copy of it. The leases, their name and what was promised stay:
-    they make the database a foreign one, of which a human says what it is.
+    they make the database a foreign one, of which a human says what it is. A serving lease that knows this very
+    database is no new pair's: it came out of a backup beside a pair that was made anew, and is rolled back.
 
     Args:
         record: What the disk holds.
         pair: UID of the pair that there is; empty: not known.
         epoch: Of its serving lease.
+        known: Name of this server's lease database, by the serving lease; empty: it knows none.
     """
     if not pair or pair == record.pair:
         return record
-    if record.pair and epoch < record.epoch:
+    if record.pair and epoch < record.epoch and (not known or known != record.id):
         return replace(record, pair=pair, epoch=epoch, consumed=0, answered=Answered())
     return replace(record, pair=pair)
 

@@ -35,3 +35,9 @@ def test_the_same_pair_remembers_so_that_a_rolled_back_api_is_noticed() -> None:
     assert for_pair(USED, "", 3) == USED, "nobody knows of which pair it is"
     unknown = replace(USED, pair="")
     assert for_pair(unknown, "new", 3) == replace(unknown, pair="new"), "it may well be of this pair"
+
+
+def test_a_serving_lease_that_knows_the_database_is_a_rolled_back_one_whatever_pair_it_is_with() -> None:
+    assert for_pair(USED, "new", 3, "d") == replace(USED, pair="new"), "both came out of a backup, under another UID"
+    assert for_pair(USED, "new", 3, "other").consumed == 0
+    assert for_pair(replace(USED, id=""), "new", 3, "").consumed == 0
