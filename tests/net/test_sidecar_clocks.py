@@ -148,3 +148,22 @@ def test_a_survivor_whose_clock_steps_forward_is_the_survivor_again_at_once(
         until("it runs again", lambda: pair.primary.guard.client.status().starts > starts, timeout=3, every=0.01)
         assert pair.operator.grant(A).start is Start.SURVIVE
         until("it is in partner-down", lambda: pair.operator.own(A).report.state == "PartnerDown", timeout=5)
+
+
+def test_two_whose_clocks_are_set_at_the_same_time_come_back_by_themselves(
+    jig: Jig, clients: Clients, record_property: Callable[[str, object], None]
+) -> None:
+    with clocked(jig) as (pair, clocks):
+        pair.start(service())
+        pids = [member.pid for member in pair.members.values()]
+        for role in Role:
+            clocks[role].set(STEP)
+        since = time.monotonic()
+        until("both are dead", lambda: not any(map(alive, pids)), timeout=2, every=0.001)
+        crowd = hardware_addresses(4)
+        assert clients.lease(crowd[:1], timeout=20).keys() == {crowd[0]}, "one serves"
+        record_property("nobody serves for", f"{time.monotonic() - since:.1f} s")
+        assert clients.lease(crowd, timeout=15).keys() == set(crowd)
+        pair.await_normal(timeout=60)
+        record_property("normal after", f"{time.monotonic() - since:.1f} s")
+        assert [pair.operator.grant(role).start for role in Role] == [Start.SURVIVE, Start.RECOVER]
