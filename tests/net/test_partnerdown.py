@@ -1,7 +1,7 @@
 """Partner-down with real daemons: what dhcpd's own gives away too early, and what ours keeps."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -17,7 +17,10 @@ from tests.net.client import Clients, Kind, hardware_addresses
 from tests.net.jig import Jig, Server, await_states, closing, states
 from tests.net.services import PRIMARY, SECONDARY
 from tests.unit.engines.cases import run
+from twinlease.engines.isc.bindings import IscBindingLog
+from twinlease.model.binding import Binding
 from twinlease.model.states import FailoverState, Role
+from twinlease.sidecar.entering import enter_running
 
 Held = Literal["active", "expired", "released"]
 
@@ -100,6 +103,24 @@ def test_dhcpds_own_partner_down_gives_leases_away_that_run_and_ours_does_not(
     assert not any(early[held, enter] for held, enter in cases if enter is not plainly)
     # Else the hazard did not show, and the line above proves nothing.
     assert all(early[held, plainly] for held, _ in cases)
+
+
+def test_who_meets_its_partner_on_the_way_stays_with_it(jig: Jig, clients: Clients) -> None:
+    jig.start(brief("10.77.0.100", "10.77.0.107"))
+    assert Client(clients, hardware_addresses(1)[0]).lease(10)
+    interrupt(jig)
+
+    class Meeting(IscBindingLog):
+        def news(self) -> Iterator[Binding]:
+            jig.mend_link()
+            jig.await_normal()
+            return super().news()
+
+    with closing(jig.primary.control()) as control:
+        entered = enter_running(control, Meeting(jig.primary.lease_file), time.time, hold=LONGEST)
+        assert entered is not None
+        assert entered.problem == "InContact"
+        assert states(control) == (FailoverState.NORMAL, FailoverState.NORMAL)
 
 
 @pytest.mark.parametrize("stopped", [True, False])

@@ -219,7 +219,11 @@ class Doer:
         _log.info("order is carried out", extra=kv(epoch=epoch))
         self._parts.durable.set(consumed=epoch)
         self._board.observe(found=replace(self._board.now.found, record=self._parts.durable.record))
-        if self._enter_running():
+        running = self._enter_running()
+        if running is not None and running.problem:
+            self._answer(epoch, Answer.REFUSED, running.problem)
+            return
+        if running is not None:
             self._answer(epoch, Answer.EXECUTED, "PartnerDown")
             return
         self._board.keep_tenure(replace(self._board.now.tenure, surviving=True))
@@ -230,21 +234,23 @@ class Doer:
         else:
             self._answer(epoch, Answer.EXECUTED, "PartnerDown")
 
-    def _enter_running(self) -> bool:
-        """Have the server enter partner-down while it runs, if that is a way for it; tell whether it is there."""
+    def _enter_running(self) -> Entered | None:
+        """Have the server enter partner-down while it runs; None: that is no way for it."""
         try:  # first of all, so that no step of the clock falls between what is reckoned by it and who watches it
             self._parts.guard.keep()
         except (GuardUnreachable, ProtocolError) as error:
             _log.warning("partner-down is not entered without a stop", extra=kv(why=error))
-            return False
+            return None
         self._board.observe(stepped=0.0)  # what stepped before does no harm: nothing was kept by it
         control = self._parts.probe.control(self._looker.spoken(self._spec))
         entered = enter_running(control, self._parts.leases(), self._parts.clocks.wall, hold=self._hold)
         if entered is None:
-            return False
+            return None
         self._board.observe(failover=entered.failover, answered=True)
-        _log.info("partner-down entered", extra=kv(problem="none", millis=entered.millis, running=True))
-        return True
+        level = logging.WARNING if entered.problem else logging.INFO
+        fields = kv(problem=entered.problem or "none", millis=entered.millis, running=True)
+        _log.log(level, "partner-down entered", extra=fields)
+        return entered
 
     def _answer(self, epoch: int, result: Answer, reason: str) -> None:
         answered = Answered(epoch=epoch, result=result, reason=reason[:64])

@@ -28,6 +28,7 @@ _RUNNING_SECONDS = 0.3
 """How long that may take. The server answers meanwhile, but partner-down is awaited."""
 _READING_SECONDS = 0.1
 """How long it may take to read the lease database, of which most is held already where the server was cut off."""
+_IN_CONTACT = frozenset({FailoverState.NORMAL, FailoverState.POTENTIAL_CONFLICT, FailoverState.CONFLICT_DONE})
 _AT_ONCE = 8
 _ROUNDS = 2
 
@@ -115,7 +116,8 @@ def enter_running(control: Control, log: BindingLog, wall: Clock, *, hold: int) 
         hold: The longest lease that the partner may have given, seconds.
 
     Returns:
-        None: This is no way for this server, or it took too long: it is to be stopped and prepared.
+        None: This is no way for this server, or it took too long: it is to be stopped and prepared. With the problem
+        that it is in contact nothing was told: the order was for what is no more.
     """
     began = time.monotonic()
     try:
@@ -125,8 +127,13 @@ def enter_running(control: Control, log: BindingLog, wall: Clock, *, hold: int) 
                 FailoverState.PARTNER_DOWN, said.partner
             )
             until = int(wall()) + 1 + hold + 1  # the time is cut to whole seconds, so one more
-            if not fit or not _held(control, log, until, began + _RUNNING_SECONDS):
-                return None
+            held = fit and _held(control, log, until, began + _RUNNING_SECONDS)
+        if fit:
+            said = control.failover()  # it took a while
+        if said.local in _IN_CONTACT:
+            return Entered(failover=said, problem="InContact")
+        if not held:
+            return None
         since = int(wall())
         said = control.declare_partner_down()
     except (ControlError, OSError):

@@ -16,6 +16,7 @@ from twinlease.sidecar.entering import Entered, enter_running
 NOW, HOLD = 1_700_000_000, 600
 E = NOW + 1 + HOLD + 1
 LEASED, ENDED, OTHER = Standing.LEASED, Standing.ENDED, Standing.OTHER
+IN_CONTACT = (FailoverState.NORMAL, FailoverState.POTENTIAL_CONFLICT, FailoverState.CONFLICT_DONE)
 INTERRUPTED, DOWN = FailoverState.COMMUNICATIONS_INTERRUPTED, FailoverState.PARTNER_DOWN
 
 
@@ -111,8 +112,20 @@ def test_it_is_told_only_once_the_database_says_that_all_is_held() -> None:
 def test_from_another_state_it_is_no_way(state: FailoverState) -> None:
     server = Server(Binding(1, ENDED, 0, 0))
     server.state = state
-    assert enter(server) is None
+    entered = enter(server)
+    assert entered is None or (entered.problem == "InContact" and state in IN_CONTACT)
     assert (server.held, server.told) == ([], 0)
+
+
+@pytest.mark.parametrize("deaf", [0, 9])
+@pytest.mark.parametrize("state", IN_CONTACT)
+def test_a_partner_that_is_met_meanwhile_is_the_end_of_it(state: FailoverState, deaf: int) -> None:
+    server = Server(Binding(1, ENDED, 0, 0))
+    server.deaf = deaf
+    server.on_hold = lambda: setattr(server, "state", state)
+    entered = enter(server)
+    assert entered is not None
+    assert (entered.problem, server.told) == ("InContact", 0)
 
 
 @pytest.mark.parametrize(
