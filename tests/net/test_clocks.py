@@ -99,6 +99,7 @@ def test_a_server_whose_clock_steps_in_contact_is_dead_before_it_does_harm(
     jig.servers[role].environment = clock.environment
     with guarded(jig) as guards:
         first = holder(jig, clients, role)
+        guards[role].client.remember({"epoch": 3})
         took = died(guards[role], guards[role].client.status().pid, clock, step)
         record_property("dead after the step", f"{took * 1000:.0f} ms")
         assert took < DEAD_SECONDS
@@ -106,6 +107,10 @@ def test_a_server_whose_clock_steps_in_contact_is_dead_before_it_does_harm(
         assert status.last_exit is not None
         assert (status.last_exit.reason, status.last_exit.code) == ("ClockStepped", -signal.SIGKILL)
         assert (status.clock_steps, status.clock_step) == (1, pytest.approx(step, abs=0.2))
+        until(
+            "it is remembered", lambda: guards[role].client.status().record == {"epoch": 3, "misled": True}, timeout=2
+        )
+        assert guards[role].client.remember({"epoch": 4}).record == {"epoch": 4, "misled": True}, "by whoever writes"
         jig.reach(role.other)
         assert strangers(clients, first, first.ends - 1) == 0
 

@@ -9,6 +9,7 @@ Whoever asked may be gone before it is their turn: then nothing is done, for the
 under way goes on to its end, as a server half changed serves nobody; until then nobody else is told how things are.
 """
 
+import contextlib
 import os
 import signal
 import time
@@ -32,6 +33,7 @@ from twinlease.guard.storage import Storage
 from twinlease.guard.token import pod_token
 from twinlease.ipc.protocol import (
     MAX_LOG_LINES,
+    MISLED,
     Code,
     FenceSpec,
     Op,
@@ -120,6 +122,7 @@ class Supervisor:
         self._starts = 0
         self._last_exit: dict[str, Any] | None = None
         self._wanted_end = ""
+        self._misled = False
         self._waiting: deque[tuple[Request, Reply, Gone]] = deque()
         self._settling: list[tuple[Request, Reply]] = []
         self._active: Steps | None = None
@@ -187,6 +190,7 @@ class Supervisor:
             if self._server is not None and pid == self._server.pid:
                 self._ended(code)
                 self._resume()
+                self._next()
 
     def shut_down(self, done: Callable[[], None]) -> None:
         """Drop whatever is going on, stop the server, take the fence down, then call ``done``."""
@@ -234,7 +238,7 @@ class Supervisor:
         if op == Op.START:
             return self._start_current(_start_of(fields), restart=fields["restart"])
         if op == Op.REMEMBER:
-            return self._remember(fields["record"])
+            return self._remember(fields.get("record"))
         return self._stop(fields["grace"])
 
     def _run(self, steps: Steps, finish: Callable[[ProtocolError | None], None]) -> None:
@@ -287,13 +291,19 @@ class Supervisor:
         yield from self._stop(self._settings.grace)
         yield from self._start(revision, start)
 
-    def _remember(self, record: Mapping[str, Any]) -> Steps:
+    def _remember(self, record: Mapping[str, Any] | None) -> Steps:
+        """Keep a record; None: the one that there is, with what we know of the clock."""
+        if record is None:
+            record = self._storage.record()[0]
+        if record is None:
+            return
+        kept = {**record, MISLED: True} if self._misled else record
         failed: list[ProtocolError] = []
         ended: list[bool] = []
 
         def work() -> None:
             try:
-                self._storage.remember(record)
+                self._storage.remember(kept)
             except ProtocolError as error:
                 failed.append(error)
 
@@ -331,6 +341,7 @@ class Supervisor:
         except OSError as error:
             raise ProtocolError(Code.START, f"cannot run {argv[0]}: {error.strerror}") from error
         self._starts += 1
+        self._misled = False
         self._server = Server(pid, revision, interface, time.time())
         self._keeper.begin(start.deadline, start.steps, keeps=SURVIVE in start.edits)
         self._log("INFO", "server started", {"pid": pid, "revision": revision[:12], "interface": interface})
@@ -393,6 +404,9 @@ class Supervisor:
             if self._keeper.fenced:
                 yield from self._wait_for_end(self._settings.drain)
         yield from self._stop(self._settings.grace)
+        if self._misled:  # that it was to be noted was dropped with everything else
+            with contextlib.suppress(ProtocolError):
+                yield from self._remember(None)
 
     def _kill(self, reason: str) -> None:
         """Kill the server at once."""
@@ -421,10 +435,19 @@ class Supervisor:
         }
         self._server = None
         self._keeper.ended()
+        if (
+            reason == Reason.CLOCK_STEPPED
+        ):  # its lease file says normal, and its sidecar may not be there to know better
+            self._misled = True
+            self._waiting.appendleft((Request(0, Op.REMEMBER, {}), _nobody_told, _nobody_gone))
         self._log("INFO" if self._wanted_end in _OURS else "WARNING", "server ended", {"code": code, "reason": reason})
 
     def _log(self, level: str, message: str, fields: Mapping[str, object]) -> None:
         self._relay.write(logline.line(level, "twinlease.guard", message, fields, time.time()))
+
+
+def _nobody_told(_: bytes) -> None:
+    pass
 
 
 def _nobody_gone() -> bool:

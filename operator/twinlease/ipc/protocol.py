@@ -19,6 +19,8 @@ MAX_GRACE = 30.0
 
 MAX_RECORD = 8 * 1024
 """Longest durable record in bytes, as compact JSON."""
+MISLED = "misled"
+"""The one field of the record that the guard knows: true from the kill of a server for its clock to the next start."""
 
 _MAX_EDITS = 16
 _MAX_PARAMETERS = 16
