@@ -168,7 +168,8 @@ def _in(server: Server, state: str) -> set[IPv4Address]:
     }
 
 
-def test_no_client_is_promised_the_end_that_is_kept_for_safety(jig: Jig, clients: Clients) -> None:
+@pytest.mark.parametrize("stopped", [True, False])
+def test_no_client_is_promised_the_end_that_is_kept_for_safety(jig: Jig, clients: Clients, *, stopped: bool) -> None:
     """The partner may never hear of what the survivor promises, so that must be what it acknowledged, or mclt, at most.
 
     From dhcpd's cache a client that renews early would be promised all that is left of the extended lease.
@@ -177,8 +178,13 @@ def test_no_client_is_promised_the_end_that_is_kept_for_safety(jig: Jig, clients
     client = Client(clients, hardware_addresses(1)[0])
     assert client.lease(10)
     jig.secondary.signal(SIGKILL)
-    jig.primary.stop()
-    jig.primary.survive(LONGEST + 100)
+    if stopped:
+        jig.primary.stop()
+        jig.primary.survive(LONGEST + 100)
+    else:
+        with closing(jig.primary.control()) as control:
+            await_states(control, INTERRUPTED, timeout=5)
+        assert jig.primary.survive_running(LONGEST + 100) is not None
     assert client.renew() <= LONGEST
 
 
