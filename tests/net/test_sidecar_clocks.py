@@ -166,4 +166,5 @@ def test_two_whose_clocks_are_set_at_the_same_time_come_back_by_themselves(
         assert clients.lease(crowd, timeout=15).keys() == set(crowd)
         pair.await_normal(timeout=60)
         record_property("normal after", f"{time.monotonic() - since:.1f} s")
-        assert [pair.operator.grant(role).start for role in Role] == [Start.SURVIVE, Start.RECOVER]
+        starts = {pair.operator.grant(role).start for role in Role}
+        assert starts == {Start.SURVIVE, Start.RECOVER}, "one of them, whoever asks first"
