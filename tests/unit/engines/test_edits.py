@@ -22,6 +22,8 @@ SURVIVE = {"relationship": "lan", "hold": HOLD}
 RECOVER: dict[str, str | int] = {"relationship": "lan"}
 STATES = ["active", "free", "backup", "abandoned", "expired", "released", "reset"]
 PROMISED = {"active", "expired", "released", "reset"}
+KNOWN = re.compile(r"^  (?:starts|cltt|hardware|uid|client-hostname) .*", re.MULTILINE)
+RECOVERING = b'failover peer "lan" state {\n  my state recover;\n  partner state unknown-state;\n}\n'
 STANZA = b'failover peer "lan" state {\n  my state partner-down;\n  partner state communications-interrupted;\n}\n'
 
 
@@ -150,10 +152,36 @@ def test_recover_says_so_last(tmp_path: Path) -> None:
     path = tmp_path / "dhcpd.leases"
     path.write_bytes(HEADER + lease("10.0.0.1", "active") + FAILOVER + lease("10.0.0.2", "active")[:40])
     data = edited(path, "recover", RECOVER)
-    assert data.startswith(HEADER + lease("10.0.0.1", "active") + FAILOVER + b'failover peer "lan" state {')
+    assert data.startswith(HEADER + lease("10.0.0.1", "active") + FAILOVER + b"lease 10.0.0.1 {")
+    assert data.endswith(b"}\n" + RECOVERING)
     assert list(records.changes(data))[-1] == ("recover", b"", "unknown-state")
     edited(path, "recover", RECOVER)
     assert list(records.changes(path.read_bytes()))[-1].my_state == "recover"
+
+
+@settings(max_examples=200, deadline=None)
+@given(whole, torn)
+def test_who_recovers_has_nothing_to_say_and_forgets_nothing(parts: Sequence[bytes], rest: bytes) -> None:
+    data = b"".join(parts)
+    before = last_records(data + rest + b"\n" if rest.endswith(b"\n}") else data)
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "dhcpd.leases"
+        path.write_bytes(data + rest)
+        begin = time.time()
+        after = last_records(edited(path, "recover", RECOVER))
+        assert set(after) >= set(before)
+        for address, record in after.items():
+            if not kept(before.get(address, record), begin):
+                assert record == before[address]
+                continue
+            assert state(record) == "expired"
+            assert not re.search(r"^  (tstp|tsfp|atsfp|rewind)", record, re.MULTILINE)
+            if address in before:
+                assert set(KNOWN.findall(record)) == set(KNOWN.findall(before[address]))
+        assert path.read_bytes().endswith(RECOVERING)
+        assert last_records(edited(path, "recover", RECOVER)) == after
+        survived = last_records(edited(path, "survive", SURVIVE))
+        assert all(state(survived[address]) == "active" for address in after if kept(after[address], begin))
 
 
 def test_emptied_and_set_aside_once(tmp_path: Path) -> None:

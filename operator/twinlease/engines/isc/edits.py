@@ -1,6 +1,7 @@
 """The named edits of dhcpd's lease file that decide how a server comes back. Standard library only: the guard runs it.
 
-* ``recover``: the server asks its partner for everything it knows before it serves anybody. Source: measured.
+* ``recover``: the server asks its partner for everything it knows before it serves anybody (measured), and is to have
+  nothing to say of leases until it has that.
 * ``empty``: the same, from nothing; the old file is set aside.
 * ``survive``: the server goes on alone, in partner-down, and gives nobody what the partner may have promised.
 
@@ -10,11 +11,18 @@ bounds it: only "the partner's end plus the longest lease" does. So every lease 
 something is extended to there. Free and backup addresses need no extension: this server gives away the partner's only
 ``mclt`` after partner-down began, when all that the partner may have given of them unseen, ``mclt`` at most, is over.
 Source: measured, a duplicate without and none with the extension.
+
+Why ``recover`` is more than a state: what the file says of leases is old by then, but dhcpd queues it at its start and
+sends it with the next change after it has connected. A survivor in partner-down that has extended a lease believes
+that it was released, and that it has expired if less than 65 s are left. So what was promised becomes expired, without
+a time that was told to the partner: dhcpd announces such a lease only when it is normal, does nothing with it by
+itself, and takes whatever its partner says of it. Source: expire_all_pools and conflict_binding_state_transition_check
+of dhcpd 4.4.3, read, not measured. Nothing is forgotten: should the server have to survive next, it keeps them all.
 """
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -121,9 +129,8 @@ def _hold(parameters: Mapping[str, str | int]) -> int:
 
 def _recover(lease_file: Path, parameters: _Parameters) -> str:
     stanza = _stanza(parameters.relationship, "recover", "unknown-state")
-    with lease_file.open("rb") as old:
-        leasefile.replace(lease_file, old, _appended(records.content(old), [stanza]))
-    return "recovers: asks the partner for all it knows before it serves"
+    changed = _rewritten(lease_file, _silenced, stanza)
+    return f"recovers: asks the partner for all it knows before it serves, and says nothing of {changed} leases"
 
 
 def _empty(lease_file: Path, _: _Parameters) -> str:
@@ -140,10 +147,16 @@ def _survive(lease_file: Path, parameters: _Parameters) -> str:
     if end >= records.LATEST:
         raise EditError(f"{HOLD} {parameters.hold} reaches beyond the last second that dhcpd knows")
     stanza = _stanza(parameters.relationship, "partner-down", "communications-interrupted")
-    extended = 0
+    extended = _rewritten(lease_file, lambda lease: _extension(lease, records.text(end)), stanza)
+    return f"survives alone: {extended} leases that the partner may have promised are kept for {parameters.hold + 1} s"
+
+
+def _rewritten(lease_file: Path, change: Callable[[records.Lease], bytes], stanza: bytes) -> int:
+    """Append a record for each lease of which something may be promised, and a stanza; return how many leases."""
+    changed = 0
 
     def lines(old: BinaryIO) -> Iterator[bytes]:
-        nonlocal extended
+        nonlocal changed
         promised: dict[bytes, records.Lease] = {}
         now = records.text(int(time.time()))
 
@@ -154,13 +167,13 @@ def _survive(lease_file: Path, parameters: _Parameters) -> str:
 
         yield from _appended(noting(), ())
         for lease in promised.values():
-            extended += 1
-            yield _extension(lease, records.text(end))
+            changed += 1
+            yield change(lease)
         yield stanza
 
     with lease_file.open("rb") as old:
         leasefile.replace(lease_file, old, lines(old))
-    return f"survives alone: {extended} leases that the partner may have promised are kept for {parameters.hold + 1} s"
+    return changed
 
 
 def _note(promised: dict[bytes, records.Lease], block: bytes, now: bytes) -> None:
@@ -184,6 +197,16 @@ def _freed_early(lease: records.Lease, now: bytes) -> bool:
 
 def _extension(lease: records.Lease, end: bytes) -> bytes:
     """Return a record that keeps a lease with its client until an instant, or longer if it is longer already."""
+    return _record(lease, max(lease.ends, end), _TIMES, b"active", b"expired")
+
+
+def _silenced(lease: records.Lease) -> bytes:
+    """Return a record of a lease of which the server has nothing to say: nothing was told, and nothing is due."""
+    return _record(lease, lease.ends, frozenset({b"cltt"}), b"expired", b"free")
+
+
+def _record(lease: records.Lease, end: bytes, kept: Container[bytes], state: bytes, following: bytes) -> bytes:
+    """Return a record of a lease with an end (empty: without), these of its other times, its client, and states."""
     # dhcpd writes starts, ends, the other times, the states, and then the client.
     starts: list[bytes] = []
     times: list[bytes] = []
@@ -191,9 +214,11 @@ def _extension(lease: records.Lease, end: bytes) -> bytes:
     for line in lease.body.splitlines(keepends=True):
         if found := _STATEMENT.fullmatch(line):
             kind = found[1]
+            if kind in _TIMES and kind not in kept:
+                continue
             (starts if kind == b"starts" else times if kind in _TIMES else client).append(line)
-    ends = b"  ends " + records.statement(max(lease.ends, end)) + b";\n"
-    states = b"  binding state active;\n  next binding state expired;\n"
+    ends = b"  ends " + records.statement(end) + b";\n" if end else b""
+    states = b"  binding state " + state + b";\n  next binding state " + following + b";\n"
     return b"".join([b"lease ", lease.address, b" {\n", *starts, ends, *times, states, *client, b"}\n"])
 
 
