@@ -5,7 +5,6 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,10 +79,13 @@ class RawSocket:
         """Return the descriptor, for `select`."""
         return self._socket.fileno()
 
-    def send(self, frame: bytes) -> None:
-        """Send a frame; one that does not fit the queue, or has no carrier, is lost as on any wire."""
-        with suppress(OSError):
+    def send(self, frame: bytes) -> bool:
+        """Send a frame; return False if it does not fit the queue, or has no carrier: it is lost, as on any wire."""
+        try:
             self._socket.send(frame)
+        except OSError:
+            return False
+        return True
 
     def frames(self) -> Iterator[tuple[float, bytes]]:
         """Yield what has arrived: the time on `time.monotonic()`'s clock at which the kernel saw it, and the frame."""
