@@ -61,14 +61,22 @@ def early(how: How, first: Role, *, held: bool) -> list[float]:
         while time.monotonic() < apart + LONGEST * (1.2 if held or how == "expired" else 0.5):
             renew(people)
             time.sleep(LONGEST / 5)
-        left = {"renewed": "active", "released": "released", "expired": "expired"}[how]
-        wanted = "active" if held else left
-        until(wanted, lambda: set(standing(files[first], addresses)) == {wanted}, timeout=LONGEST / 2)
+        wanted = {"active"} if held else left(how, first)
+        until(f"only {wanted}", lambda: set(standing(files[first], addresses)) <= wanted, timeout=LONGEST / 2)
         renew(people)
         jig.reach(*Role)
         jig.mend_link()
         jig.await_normal()
         return cut_short(crowd, {each.address: each.ends for each in people})
+
+
+def left(how: How, first: Role) -> set[str]:
+    """Return what a server that nobody looks after may say of leases that it has not heard of any more."""
+    if how == "expired" and first is Role.SECONDARY:
+        # A secondary's timer that runs out in normal touches no active lease and sets no next one: such leases stay
+        # active beyond their end until something else happens in the pool. Source: dhcpd's pool_timer(), and measured.
+        return {"expired", "active"}
+    return {{"renewed": "active"}.get(how, how)}
 
 
 def settled(crowd: Clients) -> list[Client]:
