@@ -73,10 +73,10 @@ class Doer:
             self._fetch()
         elif step.action is Action.REVOKE:
             self._parts.guard.close()
-            self._said(self._parts.guard.stop(_REVOKE_GRACE_SECONDS))
+            self._stop(_REVOKE_GRACE_SECONDS, step.message)
         elif step.action is Action.STOP:
             self._quiet()
-            self._said(self._parts.guard.stop(_STOP_GRACE_SECONDS))
+            self._stop(_STOP_GRACE_SECONDS, step.message)
         elif step.action is Action.OBEY:
             self._obey()
         elif step.action is Action.FINISH:
@@ -179,6 +179,11 @@ class Doer:
         return 0 if lease is None else durations.seconds(lease.spec.max_lease.duration)
 
     # --- stopping -----------------------------------------------------------------------------------------------------
+    def _stop(self, grace: float, why: str) -> None:
+        status = self._parts.guard.stop(grace)
+        self._said(status)
+        self._looker.was_stopped(status, why)
+
     def _quiet(self) -> None:
         """Let nobody be answered any more, and everything that was get through to the partner."""
         guard = self._board.now.guard

@@ -323,11 +323,20 @@ class Looker:
             self.served = served
         self._board.observe(served_index=served.index if served is not None and known else 0)
 
+    def was_stopped(self, status: GuardStatus, why: str) -> None:
+        """Take in that the server was stopped by us, and why: nobody else will tell.
+
+        Args:
+            status: What the guard says after it. It may have been killing the server itself, for its clock.
+            why: Why we did it, a sentence.
+        """
+        if not status.running:
+            how = _stepped(status) or why
+            self._board.observe(failure=Failure(code="exited", message=f"the server was stopped: {how}"))
+
     def _ended(self, before: GuardStatus, status: GuardStatus) -> None:
         last = status.last_exit
-        how = f"{last.reason}, code {last.code}" if last else "with its guard"
-        if last is not None and last.reason == CLOCK_STEPPED:
-            how = f"it was stopped, for its wall clock stepped by {status.clock_step:+.1f} s"
+        how = _stepped(status) or (f"{last.reason}, code {last.code}" if last else "with its guard")
         _log.warning("the server ended", extra=kv(how=how, pid=before.pid))
         if self._parts.clocks.wall() - before.started_at < _HEALTHY_SECONDS:
             pause = self._board.starts.failed()
@@ -350,6 +359,13 @@ def _wanted(spec: ServerSpec) -> Wanted:
         failover_address=IPv4Address(spec.failover_address) if spec.failover_address else None,
         subnets=tuple(map(IPv4Network, spec.subnets)),
     )
+
+
+def _stepped(status: GuardStatus) -> str:
+    """Return why the guard killed the server, a sentence, if it did for its clock."""
+    last = status.last_exit
+    stepped = last is not None and last.reason == CLOCK_STEPPED
+    return f"its wall clock stepped by {status.clock_step:+.1f} s" if stepped else ""
 
 
 def _brief(found: Network | NetworkProblem) -> str:

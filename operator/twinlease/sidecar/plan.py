@@ -133,13 +133,17 @@ def _may_not_run(now: Observed) -> Step | None:  # noqa: PLR0911  # one reason a
         return Step(Action.REVOKE, "PermitEnded", "the permit to answer has ended")
     if now.stepped and now.stepped == now.guard.started_at and now.state is FailoverState.PARTNER_DOWN:
         # By its clock all that it keeps for the partner's clients ends sooner than by theirs. It starts anew from now.
-        return Step(Action.REVOKE, CLOCK_STEPPED, "the wall clock stepped forward while it keeps what others hold")
+        return Step(Action.REVOKE, CLOCK_STEPPED, f"{_stepped(now)} while it keeps what others hold")
     if now.misled == now.tenure.epoch:
-        return Step(Action.REVOKE, CLOCK_STEPPED, "the wall clock stepped in contact with the partner")
+        return Step(Action.REVOKE, CLOCK_STEPPED, f"{_stepped(now)} in contact with its partner")
     claimed = now.in_force.kernel_fence and now.in_force.isolation is Isolation.FENCE
     if claimed and not now.guard.fence.kernel and now.guard.fence.reason != _NOT_TRIED:
         return Step(Action.STOP, "FenceUnproven", "it was confirmed that the kernel fences it, and that is not proven")
     return None
+
+
+def _stepped(now: Observed) -> str:
+    return "its wall clock stepped" + f" by {now.step:+.1f} s" * bool(now.step)
 
 
 def _ordered(now: Observed) -> Step | None:
@@ -160,7 +164,7 @@ def _obstacle(now: Observed) -> Step | None:
         return Step(Action.WAIT, "Paused", "the pair is paused")
     if spec.maintenance:
         if now.running:
-            return Step(Action.STOP, "Maintenance", "its maintenance is wanted: it stops")
+            return Step(Action.STOP, "Maintenance", "its maintenance is wanted")
         return Step(Action.WAIT, "Maintenance", "its maintenance is wanted: it stays stopped")
     if now.stopping:
         return Step(Action.WAIT, "Ending", "the sidecar ends")
