@@ -71,9 +71,12 @@ model: install ## Explore the model of the protocol, and take away one rule afte
 test-api: lab-build ## Against a real kube-apiserver
 	$(PYTEST) tests/api
 
-.PHONY: test-net
-test-net: install system-packages ## Real DHCP servers and clients in network namespaces (root)
-	$(PYTEST) tests/net
+.PHONY: test-net test-net-sidecars test-net-daemons
+test-net: test-net-daemons test-net-sidecars ## Real DHCP servers and clients in network namespaces (root)
+test-net-sidecars: install system-packages
+	$(PYTEST) tests/net/test_sidecar*.py
+test-net-daemons: install system-packages
+	$(PYTEST) $(filter-out tests/net/test_sidecar%,$(wildcard tests/net/test_*.py))
 
 .PHONY: test-e2e
 test-e2e: lab-build ## On the lab: a real three-node cluster on this machine (root)
@@ -81,7 +84,7 @@ test-e2e: lab-build ## On the lab: a real three-node cluster on this machine (ro
 
 .PHONY: test
 test: lint test-unit test-model lab-build ## All of them
-	$(MAKE) --jobs=2 --output-sync=target --no-print-directory test-api test-net  # both wait more than they compute
+	$(MAKE) --jobs=3 --output-sync=target --no-print-directory test-api test-net  # they wait more than they compute
 	$(MAKE) --no-print-directory test-e2e
 
 .PHONY: test-full
