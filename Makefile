@@ -64,8 +64,8 @@ test-model: install ## The model in brief: under a minute
 	$(PYTEST) tests/model
 
 .PHONY: model
-model: install ## Explore the model of the protocol, and take away one rule after the other (minutes; DEEP=1: hours)
-	$(BIN)/python -m tests.model $(if $(DEEP),--deep) $(if $(TRACES),--traces $(TRACES)) $(if $(SHOW),--show "$(SHOW)")
+model: install ## Explore the model of the protocol, and take away one rule after the other (minutes; DEEP=1: hours; STATES=n)
+	$(BIN)/python -m tests.model $(if $(DEEP),--deep) $(if $(STATES),--states $(STATES)) $(if $(TRACES),--traces $(TRACES)) $(if $(SHOW),--show "$(SHOW)")
 
 .PHONY: test-api
 test-api: lab-build ## Against a real kube-apiserver
