@@ -12,12 +12,15 @@ something is extended to there. Free and backup addresses need no extension: thi
 ``mclt`` after partner-down began, when all that the partner may have given of them unseen, ``mclt`` at most, is over.
 Source: measured, a duplicate without and none with the extension.
 
-Why ``recover`` is more than a state: what the file says of leases is old by then, but dhcpd queues it at its start and
-sends it with the next change after it has connected. A survivor in partner-down that has extended a lease believes
-that it was released, and that it has expired if less than 65 s are left. So what was promised becomes expired, without
-a time that was told to the partner: dhcpd announces such a lease only when it is normal, does nothing with it by
-itself, and takes whatever its partner says of it. Source: expire_all_pools and conflict_binding_state_transition_check
-of dhcpd 4.4.3, read, not measured. Nothing is forgotten: should the server have to survive next, it keeps them all.
+Why ``recover`` is more than a state: what the file says of leases is old by then, but dhcpd queues at its start all
+that it may not have told, and sends it with the next change after it has connected, at the latest when it is normal. A
+survivor in partner-down that has extended a lease believes that it was released, and that it has expired if less than
+65 s are left; a secondary that is normal believes even that it is free. So no record keeps a time that is to be told.
+One is given all the same, for where it is missing dhcpd takes the lease's end. What was promised becomes expired, with
+which dhcpd does nothing by itself, and an abandoned address does not become free at its end, which would be announced
+too. Nothing is forgotten: should the server have to survive next, it keeps what was promised. Source: expire_all_pools,
+parse_lease_declaration and the *_binding_state_transition_check of dhcpd 4.4.3; measured, leases that the survivor kept
+were given to others, or freed in its records, without, and none with it.
 """
 
 import re
@@ -56,6 +59,11 @@ _STATEMENT = re.compile(
 
 
 _TIMES = frozenset({b"tstp", b"tsfp", b"cltt"})
+_NOTHING_TO_TELL = b"  tstp 4 1970/01/01 00:00:00;\n"
+"""The potential expiry that is to be told; dhcpd tells it where it is later than the acknowledged one, or than 0."""
+
+
+_Change = Callable[[records.Lease], bytes]
 
 
 class _Parameters(NamedTuple):
@@ -129,7 +137,7 @@ def _hold(parameters: Mapping[str, str | int]) -> int:
 
 def _recover(lease_file: Path, parameters: _Parameters) -> str:
     stanza = _stanza(parameters.relationship, "recover", "unknown-state")
-    changed = _rewritten(lease_file, _silenced, stanza)
+    changed = _rewritten(lease_file, _expired, stanza, _silenced)
     return f"recovers: asks the partner for all it knows before it serves, and says nothing of {changed} leases"
 
 
@@ -151,24 +159,31 @@ def _survive(lease_file: Path, parameters: _Parameters) -> str:
     return f"survives alone: {extended} leases that the partner may have promised are kept for {parameters.hold + 1} s"
 
 
-def _rewritten(lease_file: Path, change: Callable[[records.Lease], bytes], stanza: bytes) -> int:
-    """Append a record for each lease of which something may be promised, and a stanza; return how many leases."""
+def _rewritten(lease_file: Path, change: _Change, stanza: bytes, change_others: _Change | None = None) -> int:
+    """Append a record for each lease of which something may be promised, and a stanza; return how many leases.
+
+    Those of which nothing is promised get one too, if it is said which.
+    """
     changed = 0
 
     def lines(old: BinaryIO) -> Iterator[bytes]:
         nonlocal changed
         promised: dict[bytes, records.Lease] = {}
+        others: dict[bytes, records.Lease] = {}
         now = records.text(int(time.time()))
 
         def noting() -> Iterator[bytes]:
             for block in records.content(old):
-                _note(promised, block, now)
+                _note(promised, others, block, now)
+                if change_others is None:
+                    others.clear()
                 yield block
 
         yield from _appended(noting(), ())
-        for lease in promised.values():
-            changed += 1
-            yield change(lease)
+        changed = len(promised) + len(others)
+        yield from map(change, promised.values())
+        if change_others is not None:
+            yield from map(change_others, others.values())
         yield stanza
 
     with lease_file.open("rb") as old:
@@ -176,19 +191,22 @@ def _rewritten(lease_file: Path, change: Callable[[records.Lease], bytes], stanz
     return changed
 
 
-def _note(promised: dict[bytes, records.Lease], block: bytes, now: bytes) -> None:
-    """Remember the last record of each address of which the partner may have promised something.
+def _note(promised: dict[bytes, records.Lease], others: dict[bytes, records.Lease], block: bytes, now: bytes) -> None:
+    """Remember the last record of each address: whether or not the partner may have promised something of it.
 
     A record that is damaged, which dhcpd may take for this or that, frees nothing. An address that is free before the
     end that stands beside it was freed by a clock that ran ahead, and its client goes by the end. Source: measured.
     """
     for lease in records.leases(block):
-        if not lease.whole:
-            promised.setdefault(lease.address, lease)
-        elif lease.state in _PROMISED or lease.state == _UNSAID or _freed_early(lease, now):
+        if lease.whole and not (lease.state in _PROMISED or lease.state == _UNSAID or _freed_early(lease, now)):
+            promised.pop(lease.address, None)
+            others[lease.address] = lease
+            continue
+        others.pop(lease.address, None)
+        if lease.whole:
             promised[lease.address] = lease
         else:
-            promised.pop(lease.address, None)
+            promised.setdefault(lease.address, lease)
 
 
 def _freed_early(lease: records.Lease, now: bytes) -> bool:
@@ -200,25 +218,34 @@ def _extension(lease: records.Lease, end: bytes) -> bytes:
     return _record(lease, max(lease.ends, end), _TIMES, b"active", b"expired")
 
 
+def _expired(lease: records.Lease) -> bytes:
+    """Return a record of a lease that may be promised, of which the server says and does nothing."""
+    return _record(lease, lease.ends, frozenset({b"cltt"}), b"expired", b"free", _NOTHING_TO_TELL)
+
+
 def _silenced(lease: records.Lease) -> bytes:
-    """Return a record of a lease of which the server has nothing to say: nothing was told, and nothing is due."""
-    return _record(lease, lease.ends, frozenset({b"cltt"}), b"expired", b"free")
+    """Return a record of an address of which nothing is promised, and the server says and does nothing."""
+    return _record(lease, lease.ends, _TIMES - {b"tstp"}, lease.state.encode("ascii"), b"", _NOTHING_TO_TELL)
 
 
-def _record(lease: records.Lease, end: bytes, kept: Container[bytes], state: bytes, following: bytes) -> bytes:
+def _record(
+    lease: records.Lease, end: bytes, kept: Container[bytes], state: bytes, following: bytes, told: bytes = b""
+) -> bytes:
     """Return a record of a lease with an end (empty: without), these of its other times, its client, and states."""
     # dhcpd writes starts, ends, the other times, the states, and then the client.
     starts: list[bytes] = []
-    times: list[bytes] = []
+    times: list[bytes] = [told] if told else []
     client: list[bytes] = []
     for line in lease.body.splitlines(keepends=True):
         if found := _STATEMENT.fullmatch(line):
             kind = found[1]
-            if kind in _TIMES and kind not in kept:
+            if line == _NOTHING_TO_TELL or (kind in _TIMES and kind not in kept):
                 continue
             (starts if kind == b"starts" else times if kind in _TIMES else client).append(line)
     ends = b"  ends " + records.statement(end) + b";\n" if end else b""
-    states = b"  binding state " + state + b";\n  next binding state " + following + b";\n"
+    states = b"  binding state " + state + b";\n"
+    if following:
+        states += b"  next binding state " + following + b";\n"
     return b"".join([b"lease ", lease.address, b" {\n", *starts, ends, *times, states, *client, b"}\n"])
 
 
