@@ -100,6 +100,16 @@ class Control(Protocol):
             ControlError: The server is in any other state (nothing was written), or did not take it.
         """
 
+    def resend(self) -> FailoverStatus:
+        """Have a server in partner-down send its returning partner anew what that has not acknowledged.
+
+        The time of its partner-down begins anew. The status that is read back is returned.
+
+        Raises:
+            ControlError: It is not in partner-down, or the partner does not return (nothing was written); or no answer
+                within the deadline.
+        """
+
     def hold(self, addresses: Sequence[IPv4Address], until: int) -> Mapping[IPv4Address, str]:
         """Have leases that run, or are over by this server's word alone, run until an instant; none is shortened.
 

@@ -25,6 +25,7 @@ from twinlease.sidecar.neighbour import Neighbour
 from twinlease.sidecar.observed import Desired, Failure, ServerObject
 from twinlease.sidecar.plan import startable
 from twinlease.sidecar.record import NotRememberedError, for_pair
+from twinlease.sidecar.resending import Resending
 from twinlease.sidecar.tenure import Standing, Tenure, given_up, taken_up
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Looker:
         self._steps = StepWatch(board.parts.clocks)
         self._disk = Disk(board)
         self._cutoff = CutOff(board)
+        self._resending = Resending(board)
         self._neighbour = Neighbour(board)
         self.served: Served | None = None
 
@@ -247,6 +249,7 @@ class Looker:
         if self._board.now.running:
             failover = probe.failover(self.spoken(spec))
             self._board.observe(failover=failover, answered=probe.answered)
+        self._resending.look(self.spoken(spec))
         self._note_silence()
         due = self._boot() - self._guard_asked >= _GUARD_SECONDS
         if due or not (self._board.now.running and probe.answered):

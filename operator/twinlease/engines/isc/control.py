@@ -16,6 +16,8 @@ _ACTIVE, _EXPIRED, _RELEASED, _RESET = 2, 3, 4, 6
 """Numbers of a lease's binding states."""
 _HELD = frozenset({_ACTIVE, _EXPIRED, _RELEASED, _RESET})
 
+_CATCHING_UP = frozenset({FailoverState.RECOVER, FailoverState.RECOVER_WAIT})
+
 
 class Session(Protocol):
     """An authenticated connection. After a ``ControlError`` it is dead."""
@@ -113,19 +115,39 @@ class IscControl:
         """
         return self._enter_from(FailoverState.COMMUNICATIONS_INTERRUPTED)
 
+    def resend(self) -> FailoverStatus:
+        """Set state 4 again while the partner returns: dhcpd sends anew what is not acknowledged.
+
+        Nothing else makes it do so in partner-down. What was on its way when the link broke counts as on its way for
+        ever; the partner is not told of those leases, and of no other ones either once there are max-unacked-updates.
+        Its clock (STOS) starts anew with it, so the partner's addresses are left alone for another MCLT. Source:
+        dhcp_failover_state_transition, dhcp_failover_send_updates; measured (dhcpd 4.4.3-P1).
+
+        Raises:
+            ControlError: dhcpd is not in partner-down, its partner not in recover or recover-wait, or no answer.
+        """
+        before = self.failover()
+        if before.local is not FailoverState.PARTNER_DOWN or before.partner not in _CATCHING_UP:
+            raise ControlError(f"dhcpd is in {before.local} with its partner in {before.partner}: nothing is sent anew")
+        self._set_partner_down()
+        return self.failover()
+
     def _enter_from(self, origin: FailoverState) -> FailoverStatus:
         before = self.failover()
         if before.local is FailoverState.PARTNER_DOWN:
             return before
         if before.local is not origin:
             raise ControlError(f"dhcpd is in {before.local}, and partner-down is entered from {origin} only")
-        number = to_number(FailoverState.PARTNER_DOWN).to_bytes(4, "big")
-        with self._session_dropped_after_error() as session:
-            session.update("failover-state", self._relationship, {"local-state": number})
+        self._set_partner_down()
         after = self.failover()
         if after.local is not FailoverState.PARTNER_DOWN:
             raise ControlError(f"dhcpd was told to enter partner-down, and is in {after.local}")
         return after
+
+    def _set_partner_down(self) -> None:
+        number = to_number(FailoverState.PARTNER_DOWN).to_bytes(4, "big")
+        with self._session_dropped_after_error() as session:
+            session.update("failover-state", self._relationship, {"local-state": number})
 
     def hold(self, addresses: Sequence[IPv4Address], until: int) -> Mapping[IPv4Address, str]:
         """Have active, expired, released and reset leases be active until an instant.
