@@ -4,6 +4,7 @@ Nobody may get an address whose lease still runs by what either of them told its
 """
 
 import random
+import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -133,3 +134,24 @@ def test_whatever_clients_did_at_one_server_they_keep_what_the_other_gave_them(
     # Else the hazard did not show, and the line above proves nothing. With expired ones it does not always.
     assert found["released", False]
     assert found["renewed", False]
+
+
+def test_a_sidecar_that_begins_anew_without_the_api_holds_all_the_same(jig: Jig, clients: Clients) -> None:
+    jig.configure(SERVICE)
+    with managed(jig, max_lease=LONGEST) as pair:
+        pair.start(SERVICE)
+        people = settled(clients)
+        addresses = [each.address for each in people]
+        with pair.api.unreachable():
+            sidecar = pair.primary.sidecar
+            sidecar.signal(signal.SIGKILL)
+            said = len(sidecar.said())
+            sidecar.start()
+            until("it knows its server", lambda: "incarnation" in sidecar.said()[said:], timeout=15)
+            interrupt(jig)
+            jig.reach(Role.PRIMARY)
+            for each in people:
+                clients.release(each.mac, each.address, IP[Role.PRIMARY])
+            leases = pair.primary.guard.lease_dir / jig.primary.lease_file.name
+            until("all were released", lambda: leases.read_text().count("binding state released") >= PEOPLE, timeout=5)
+            until("all are held", lambda: set(standing(leases, addresses)) == {"active"}, timeout=10)

@@ -14,7 +14,6 @@ from twinlease.engines.protocol import ControlError
 from twinlease.ipc.client import GuardStatus, GuardUnreachable, Start
 from twinlease.ipc.protocol import Code, FenceSpec, Mode, ProtocolError
 from twinlease.log import kv
-from twinlease.model import durations
 from twinlease.model.states import FailoverState
 from twinlease.netlink.choose import Network
 from twinlease.sidecar import orders
@@ -119,7 +118,7 @@ class Doer:
         network = self._board.now.network
         assert isinstance(network, Network)  # noqa: S101  # the plan starts nothing without one
         spec = self._spec
-        hold = self._hold if SURVIVE in named else 0
+        hold = self._board.now.longest if SURVIVE in named else 0
         parameters: dict[str, str | int] = {}
         if named:
             parameters = {"relationship": spec.failover_name}
@@ -172,12 +171,6 @@ class Doer:
         assert desired is not None  # noqa: S101  # the plan does nothing without one
         return desired.object.spec
 
-    @property
-    def _hold(self) -> int:
-        """The longest lease that the partner may have given to anybody, seconds; 0: that is not known."""
-        lease = self._board.now.lease
-        return 0 if lease is None else durations.seconds(lease.spec.max_lease.duration)
-
     # --- stopping -----------------------------------------------------------------------------------------------------
     def _stop(self, grace: float, why: str) -> None:
         status = self._parts.guard.stop(grace)
@@ -213,7 +206,7 @@ class Doer:
                 return
             if found.action is obey.Action.ANSWER:
                 self._answer(order.epoch, found.answer, found.reason)
-            elif found.action is obey.Action.EXECUTE and not self._hold:
+            elif found.action is obey.Action.EXECUTE and not self._board.now.longest:
                 self._answer(order.epoch, Answer.REFUSED, "NoMaxLease")
             elif found.action is obey.Action.EXECUTE:
                 self._execute(order.epoch)
@@ -248,7 +241,7 @@ class Doer:
             return None
         self._board.observe(stepped=0.0)  # what stepped before does no harm: nothing was kept by it
         control = self._parts.probe.control(self._looker.spoken(self._spec))
-        entered = enter_running(control, self._parts.leases(), self._parts.clocks.wall, hold=self._hold)
+        entered = enter_running(control, self._parts.leases(), self._parts.clocks.wall, hold=self._board.now.longest)
         if entered is None:
             return None
         self._board.observe(failover=entered.failover, answered=True)

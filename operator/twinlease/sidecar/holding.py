@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from twinlease.decide import hold
 from twinlease.engines.protocol import BindingLog, Control, ControlError
 from twinlease.log import kv
-from twinlease.model import durations
 from twinlease.model.binding import Binding
 from twinlease.model.states import FailoverState
 from twinlease.sidecar.clock import Clock
@@ -82,11 +81,10 @@ class Holder:
             return None
         if said.local is not FailoverState.COMMUNICATIONS_INTERRUPTED:
             return None
-        longest = 0 if now.lease is None else durations.seconds(now.lease.spec.max_lease.duration)
-        if not longest:
+        if not now.longest:
             self._troubled("the longest lease is not known")
             return None
-        return now.guard.started_at, said.since, longest
+        return now.guard.started_at, said.since, now.longest
 
     def _begin(self, begun: tuple[float, int, int]) -> None:
         self._begun = begun

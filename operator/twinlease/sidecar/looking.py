@@ -62,6 +62,7 @@ class Looker:
         self._resending = Resending(board)
         self._neighbour = Neighbour(board)
         self.served: Served | None = None
+        board.observe(remembered_longest=self._parts.memory.longest())
 
     def network_changed(self) -> None:
         """Have the network looked at again; for another thread to call."""
@@ -167,7 +168,10 @@ class Looker:
         """Take in the serving lease, and what became of our writes to it."""
         board, durable = self._board, self._parts.durable
         board.observe(lease=self._parts.lease.latest)
-        lease = board.now.lease
+        lease, longest = board.now.lease, board.now.longest
+        if longest != board.now.remembered_longest:
+            self._parts.memory.keep_longest(longest)
+            board.observe(remembered_longest=longest)
         if lease is not None and durable.readable:
             epoch, pair = lease.spec.epoch, self._pair()
             name = "" if board.now.confirmed is None else board.now.confirmed.lineage.id

@@ -30,8 +30,14 @@ class Served(Struct, frozen=True):
     omapi_port: int = 0
 
 
+class _Longest(Struct, frozen=True):
+    """The longest lease, seconds."""
+
+    seconds: int
+
+
 class Memory:
-    """Keeps the last DHCPServer, the last start, the grant that was taken up and the present interruption.
+    """Keeps the last DHCPServer and start, the grant taken up last, the present interruption, and the longest lease.
 
     Args:
         directory: The volume; it lives as long as the pod.
@@ -42,6 +48,7 @@ class Memory:
         self._served = directory / "served.json"
         self._tenure = directory / "tenure.json"
         self._interruption = directory / "interruption.json"
+        self._longest = directory / "longest.json"
 
     def server(self) -> ServerObject | None:
         """Return the DHCPServer as it was last read, None if it never was."""
@@ -76,6 +83,13 @@ class Memory:
         except (OSError, msgspec.MsgspecError):
             return Interruption()
 
+    def longest(self) -> int:
+        """Return the longest lease that the partner may have given, seconds; 0: nobody has read it in this pod."""
+        try:
+            return msgspec.json.decode(self._longest.read_bytes(), type=_Longest).seconds
+        except (OSError, msgspec.MsgspecError):
+            return 0
+
     def keep_tenure(self, tenure: Tenure) -> None:
         """Remember a grant.
 
@@ -87,6 +101,10 @@ class Memory:
     def keep_interruption(self, interruption: Interruption) -> None:
         """Remember an interruption."""
         _write(self._interruption, interruption)
+
+    def keep_longest(self, seconds: int) -> None:
+        """Remember the longest lease."""
+        _write(self._longest, _Longest(seconds))
 
     def keep_server(self, server: ServerObject) -> None:
         """Remember a DHCPServer."""

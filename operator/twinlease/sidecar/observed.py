@@ -13,6 +13,7 @@ from twinlease.decide.permit import Promiser
 from twinlease.engines.protocol import FailoverStatus, Watermark
 from twinlease.ipc.client import GuardStatus
 from twinlease.kube.protocol import Json
+from twinlease.model import durations
 from twinlease.model.states import FailoverState, Role
 from twinlease.netlink.choose import Network, NetworkProblem
 from twinlease.sidecar.database import Found
@@ -154,6 +155,7 @@ class Observed(Struct, frozen=True, kw_only=True):
         wall: The wall clock at this look, seconds since the epoch.
         token: The guard's, for the pod's life; empty until it was asked once.
         lease: None until the serving lease was read once.
+        remembered_longest: What ``longest`` was to an earlier process of this pod, which had read it; 0: none had.
         tenure: The grant that was taken up last.
         held: The permit.
         claims: The API says, or may come to say, that the kernel fences this server.
@@ -194,6 +196,7 @@ class Observed(Struct, frozen=True, kw_only=True):
     node: str = ""
     token: str = ""
     lease: LeaseObject | None = None
+    remembered_longest: int = 0
     tenure: Tenure = Tenure()
     held: Held = Held()
     claims: bool = False
@@ -270,6 +273,13 @@ class Observed(Struct, frozen=True, kw_only=True):
     def confirmed(self) -> Own | None:
         """This server's own part, as the API has it; None until it was read once."""
         return None if self.lease is None or self.role is None else entry(self.lease.spec, self.role).own
+
+    @property
+    def longest(self) -> int:
+        """The longest lease that the partner may have given to anybody, seconds; 0: that is not known."""
+        if self.lease is None:
+            return self.remembered_longest
+        return durations.seconds(self.lease.spec.max_lease.duration)
 
     @property
     def rolled_back(self) -> bool:

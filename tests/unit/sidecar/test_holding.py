@@ -140,6 +140,12 @@ def test_nothing_is_held_by_who_is_not_known_to_be_cut_off(now: Observed, world:
     assert world.readers == 0
 
 
+def test_what_an_earlier_process_read_of_the_serving_lease_counts(world: World, holder: Holder) -> None:
+    world.records = [ended()]
+    assert tend(holder, world, snapshot(lease=None, remembered_longest=LONGEST)) == [ADDRESS]
+    assert world.held[0][1] > world.now + LONGEST
+
+
 def test_a_moment_of_silence_forgets_nothing_and_the_end_everything(world: World, holder: Holder) -> None:
     tend(holder, world)
     tend(holder, world, snapshot(answered=False))

@@ -126,6 +126,9 @@ def test_memory_outlives_the_sidecar(tmp_path: Path) -> None:
     Memory(tmp_path).keep_served(Served(12.25, 3))
     assert Memory(tmp_path).server() == server()
     assert Memory(tmp_path).served() == Served(12.25, 3)
+    assert Memory(tmp_path).longest() == 0
+    Memory(tmp_path).keep_longest(600)
+    assert Memory(tmp_path).longest() == 600
     (tmp_path / "server.json").write_text("{half", encoding="ascii")
     assert Memory(tmp_path).server() is None
 
