@@ -7,7 +7,7 @@ incarnation proves that it is gone, or its permit has ended and the kernel sees 
 from msgspec import UNSET, Struct
 
 from twinlease.api.permit import Fence, Isolation
-from twinlease.api.servinglease import Evidence
+from twinlease.api.servinglease import Evidence, Phase
 from twinlease.decide.pairview import View
 from twinlease.model.states import Role
 
@@ -43,8 +43,8 @@ def stopped(view: View, role: Role) -> Proof:  # noqa: PLR0911  # one kind of ev
     if own.asks is not UNSET and own.asks.stopped and own.asks.incarnation != grant.holder and own.node == grant.node:
         message = f"The {role} is back on node {own.node} and finds no daemon of its former self there"
         return Proof(evidence=Evidence.PROVEN_STOPPED, message=message)
-    if view.sights[role].confirmed and not view.heard(role):
-        return Proof(evidence=Evidence.CONFIRMED, message=f"A human confirmed that the {role} is dead")
+    if _confirmed(view, role):
+        return _by_a_human(role)
     if _newly_tainted(view, role):
         message = f"Node {grant.node} of the {role} was declared out of service during this interruption"
         return Proof(evidence=Evidence.OUT_OF_SERVICE, message=message)
@@ -64,12 +64,24 @@ def _revoked(view: View, role: Role) -> Proof:
         return Proof(evidence=Evidence.RELEASED, message=f"The {role} was stopped and gave its last grant back")
     fenced = own.in_force.isolation is Isolation.FENCE
     left = view.expiry(role) - view.sights[role].silent
-    if view.grant(role).epoch and own.in_force.epoch == view.grant(role).epoch and fenced and left > 0:
-        # Whoever vouched for its end was wrong if the order was refused, and it may not have heard of anything.
+    unaware = bool(view.grant(role).epoch) and own.in_force.epoch == view.grant(role).epoch
+    # Whoever vouched for its end was wrong if the order was refused, and it may not have heard of anything. Where its
+    # silence is no evidence, that one's word must not serve for a later interruption either.
+    if unaware and view.lease.phase is Phase.BOTH and (endless := _endless(view, role)) is not None:
+        return _by_a_human(role) if _confirmed(view, role) else endless
+    if unaware and fenced and left > 0:
         return Proof(message=f"The {role} may answer for {_span(left)} more on its last renewal", retry=left)
     if view.grant(role).epoch and other.report.promising:
         return _promised(view, role)
     return Proof(evidence=Evidence.NO_HOLDER, message=f"The {role} has no grant to serve")
+
+
+def _confirmed(view: View, role: Role) -> bool:
+    return view.sights[role].confirmed and not view.heard(role)
+
+
+def _by_a_human(role: Role) -> Proof:
+    return Proof(evidence=Evidence.CONFIRMED, message=f"A human confirmed that the {role} is dead")
 
 
 def _promised(view: View, role: Role) -> Proof:
@@ -91,13 +103,21 @@ def _newly_tainted(view: View, role: Role) -> bool:
     return seen and view.sights[role].tainted and not view.heard(role)
 
 
-def _expired(view: View, role: Role) -> Proof:
-    own, other = view.own(role), view.own(role.other)
+def _endless(view: View, role: Role) -> Proof | None:
+    """Return why a server's silence is no evidence however long it lasts; None: it may become one."""
+    own = view.own(role)
     if own.in_force.isolation is Isolation.SERVE:
         return Proof(message=f"The {role} serves without end (spec.isolation is Serve): its silence is no evidence")
     if not own.in_force.kernel_fence and view.policy.fence is Fence.KERNEL:
         message = f"The end of the {role}'s permit is no evidence: its kernel fence was not proven (KernelFence=False)"
         return Proof(message=message)
+    return None
+
+
+def _expired(view: View, role: Role) -> Proof:
+    if (endless := _endless(view, role)) is not None:
+        return endless
+    other = view.own(role.other)
     limit = view.expiry(role)
     left = limit - view.sights[role].silent
     if left > 0:

@@ -5,9 +5,22 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from tests.unit.decide.views import PRIMARY, SECONDARY, asking, cut_off, grant, own, quiet, report, sight, silent
-from twinlease.api.permit import Isolation
-from twinlease.api.servinglease import Evidence, Watched
+from tests.unit.decide.views import (
+    PRIMARY,
+    SECONDARY,
+    asking,
+    cut_off,
+    grant,
+    lease,
+    own,
+    policy,
+    quiet,
+    report,
+    sight,
+    silent,
+)
+from twinlease.api.permit import Fence, Isolation
+from twinlease.api.servinglease import Evidence, Phase, Watched
 from twinlease.decide.evidence import stopped
 from twinlease.decide.pairview import View
 
@@ -91,8 +104,22 @@ def test_a_server_whose_grant_was_taken_back_by_mistake_may_still_answer_on_its_
     assert not proof
     assert proof.retry == pytest.approx(3600 + 37 - 300)
     assert stopped(own(alone, SECONDARY, released=2), SECONDARY).evidence is Evidence.RELEASED
-    endless = replace(alone.own(SECONDARY).in_force, isolation=Isolation.SERVE)
-    assert stopped(own(alone, SECONDARY, in_force=endless), SECONDARY), "there only a human can know, and did"
+
+
+@pytest.mark.parametrize("changes", [{"isolation": Isolation.SERVE}, {"kernel_fence": False}], ids=str)
+def test_whose_silence_is_no_evidence_is_not_gone_because_an_order_was_refused(changes: dict[str, object]) -> None:
+    """A human vouched for its end and was wrong; at the next interruption that counts for nothing."""
+    revoked = grant(silent(quiet(), SECONDARY, 4000.0), SECONDARY, holder="", node="")
+    serving = own(revoked, SECONDARY, in_force=replace(quiet().own(SECONDARY).in_force, **changes))  # type: ignore[arg-type]
+    proof = stopped(serving, SECONDARY)
+    assert (bool(proof), proof.retry) == (False, None)
+    assert stopped(sight(serving, SECONDARY, confirmed=True), SECONDARY).evidence is Evidence.CONFIRMED
+    assert not stopped(sight(serving, SECONDARY, confirmed=True, age=1.0), SECONDARY), "it is heard of"
+    executed = lease(serving, phase=Phase.ALONE, survivor="primary")
+    assert stopped(executed, SECONDARY).evidence is Evidence.NO_HOLDER, "there it was right"
+    assert stopped(asking(serving, SECONDARY), SECONDARY).evidence is Evidence.PROVEN_STOPPED
+    if "kernel_fence" in changes:
+        assert stopped(policy(serving, fence=Fence.PROCESS), SECONDARY).evidence is Evidence.NO_HOLDER
 
 
 def test_the_answer_tells_itself_as_a_truth_value() -> None:
