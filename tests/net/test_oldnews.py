@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
 
 import pytest
@@ -76,7 +77,9 @@ def told(jig: Jig, survivor: Role, *, ours: bool, stalling: bool) -> Found:
         now = int(time.time())
         spoilt = "".join(lease(address, "abandoned", now, now + 9999, None) for address in ABANDONED)
         append(keeper, spoilt)
-        elsewhere = {each: standing(keeper)[each] for each in standing(keeper) if IPv4Address(each) in ELSEWHERE}
+        elsewhere = {
+            each: state for each, state in standing(keeper.lease_file).items() if IPv4Address(each) in ELSEWHERE
+        }
         keeper.survive(LONGEST)
         now = int(time.time())
         append(other, spoilt + "".join(news(kind, each, now) for kind, each in kinds(people)))
@@ -96,7 +99,7 @@ def told(jig: Jig, survivor: Role, *, ours: bool, stalling: bool) -> Found:
     settled(jig)
     if ours:
         for server in (keeper, other):
-            after = standing(server)
+            after = standing(server.lease_file)
             assert {after[str(each.address)] for each in people} == {"active"}
             assert {each: after[each] for each in elsewhere} == elsewhere  # the balance is as it was
     return found
@@ -156,9 +159,9 @@ def append(server: Server, text: str) -> None:
         file.write(text)
 
 
-def standing(server: Server) -> dict[str, str]:
-    """Return the state of every address in a server's lease file."""
-    return {str(lease.address, "ascii"): lease.state for lease in records.leases(server.lease_file.read_bytes())}
+def standing(lease_file: Path) -> dict[str, str]:
+    """Return the state of every address in a lease file."""
+    return {str(lease.address, "ascii"): lease.state for lease in records.leases(lease_file.read_bytes())}
 
 
 def observed(jig: Jig, crowd: Clients, people: list[Client], keeper: Server) -> Found:

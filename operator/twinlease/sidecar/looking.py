@@ -18,6 +18,7 @@ from twinlease.netlink.choose import Network, NetworkProblem, Wanted, choose
 from twinlease.netlink.protocol import NetlinkError
 from twinlease.sidecar import ownpart
 from twinlease.sidecar.board import Board
+from twinlease.sidecar.catchingup import CatchingUp
 from twinlease.sidecar.clock import StepWatch
 from twinlease.sidecar.cutoff import CutOff
 from twinlease.sidecar.disk import Disk
@@ -60,6 +61,7 @@ class Looker:
         self._disk = Disk(board)
         self._cutoff = CutOff(board)
         self._resending = Resending(board)
+        self._catching_up = CatchingUp(board)
         self._neighbour = Neighbour(board)
         self.served: Served | None = None
         board.observe(remembered_longest=self._parts.memory.longest())
@@ -254,6 +256,7 @@ class Looker:
             failover = probe.failover(self.spoken(spec))
             self._board.observe(failover=failover, answered=probe.answered)
         self._resending.look(self.spoken(spec))
+        self._catching_up.look(spec)
         self._note_silence()
         due = self._boot() - self._guard_asked >= _GUARD_SECONDS
         if due or not (self._board.now.running and probe.answered):

@@ -25,6 +25,9 @@ from twinlease.sidecar.tenure import Standing, Tenure, standing
 ANNOTATION_ESTABLISHED = "twinlease.io/established"
 """On a DHCPServer: the operator has seen the pair serve together. Its name is the operator's."""
 
+CAUGHT_UP = frozenset({FailoverState.RECOVER_WAIT, FailoverState.RECOVER_DONE})
+"""A returning server in these states asks its partner for nothing any more."""
+
 
 class Owner(Model, frozen=True, kw_only=True):
     """What an object belongs to."""
@@ -167,6 +170,7 @@ class Observed(Struct, frozen=True, kw_only=True):
         heard: The partner's sidecar.
         ready_since: Since when nothing but a grant was missing for a start; None: more is missing.
         stepped: When the server was started during whose life the wall clock stepped forward; 0: none.
+        behind: When the server was started that was cut off from its partner after it had caught up; 0: none was.
         misled: Epoch of the grant under which the wall clock stepped in contact with the partner, or while nothing ran.
         step: By how much the wall clock stepped last, seconds; 0: it has not.
         clocks: Whether the partner's wall clock and ours agree.
@@ -208,6 +212,7 @@ class Observed(Struct, frozen=True, kw_only=True):
     heard: Heard = Heard()
     ready_since: float | None = None
     stepped: float = 0.0
+    behind: float = 0.0
     misled: int = 0
     step: float = 0.0
     clocks: Agreement = Agreement()

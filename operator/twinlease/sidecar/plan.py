@@ -26,7 +26,7 @@ from twinlease.ipc.protocol import Code
 from twinlease.model.states import FailoverState
 from twinlease.netlink.choose import Network
 from twinlease.sidecar import orders
-from twinlease.sidecar.observed import ANNOTATION_ESTABLISHED, CLOCKS_DIFFER, Observed, Verdict
+from twinlease.sidecar.observed import ANNOTATION_ESTABLISHED, CAUGHT_UP, CLOCKS_DIFFER, Observed, Verdict
 from twinlease.sidecar.tenure import Standing, resumable
 
 WAITING_FOR_NORMAL = "WaitingForNormal"
@@ -134,6 +134,8 @@ def _may_not_run(now: Observed) -> Step | None:  # noqa: PLR0911  # one reason a
     if now.stepped and now.stepped == now.guard.started_at and now.state is FailoverState.PARTNER_DOWN:
         # By its clock all that it keeps for the partner's clients ends sooner than by theirs. It starts anew from now.
         return Step(Action.REVOKE, CLOCK_STEPPED, f"{_stepped(now)} while it keeps what others hold")
+    if now.behind and now.behind == now.guard.started_at and now.state in CAUGHT_UP:
+        return Step(Action.REVOKE, "CutOffBeforeNormal", "it lost its partner after it had caught up: it returns anew")
     if now.misled == now.tenure.epoch:
         return Step(Action.REVOKE, CLOCK_STEPPED, f"{_stepped(now)} in contact with its partner")
     claimed = now.in_force.kernel_fence and now.in_force.isolation is Isolation.FENCE

@@ -236,6 +236,7 @@ CUT = in_states(S.COMMUNICATIONS_INTERRUPTED, S.NORMAL)
 BEGUN = replace(TENURE, begun=True)
 KILLED_BY_CLOCK = guard("", NEW, last_exit=LastExit(1, -9, "ClockStepped", ()))
 RETURNING = in_states(S.RECOVER_WAIT, S.PARTNER_DOWN)
+ANEW = "CutOffBeforeNormal"
 APART = Agreement(verdict=Agreed.DIFFER, offset=-50.0)
 NEAR = Agreement(verdict=Agreed.DRIFT, offset=2.9)
 NO_FENCE = FENCED._replace(kernel=False, reason="NotPermitted")
@@ -258,6 +259,12 @@ NO_FENCE = FENCED._replace(kernel=False, reason="NotPermitted")
         (replace(UP, failover=ALONE, stepped=STARTED), Action.REVOKE, "ClockStepped"),
         (replace(UP, failover=ALONE, stepped=1.0), Action.WAIT, "Running"),
         (replace(UP, stepped=STARTED), Action.WAIT, "Running"),
+        # One that returns and was cut off when it had caught up; while it still asks, it asks again.
+        (replace(UP, failover=RETURNING, behind=STARTED), Action.REVOKE, ANEW),
+        (replace(UP, failover=in_states(S.RECOVER_DONE, S.PARTNER_DOWN), behind=STARTED), Action.REVOKE, ANEW),
+        (replace(UP, failover=RETURNING, behind=STARTED, desired=PAUSED), Action.REVOKE, ANEW),
+        (replace(UP, failover=RETURNING, behind=1.0), Action.WAIT, "Running"),
+        (replace(UP, failover=in_states(S.RECOVER, S.PARTNER_DOWN), behind=STARTED), Action.WAIT, "Running"),
         # One whose clock stepped in contact, and one of two whose clocks have drifted apart: the secondary.
         (replace(UP, misled=GRANT.epoch), Action.REVOKE, "ClockStepped"),
         (replace(UP, misled=GRANT.epoch, desired=PAUSED), Action.REVOKE, "ClockStepped"),
