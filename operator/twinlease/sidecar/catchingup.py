@@ -42,7 +42,7 @@ class CatchingUp:
         returns = now.tenure.start is Start.RECOVER and now.state in RETURNING
         if now.guard is None or not (returns and now.answered):
             return
-        found = self._connections(_ports(spec))
+        found = self._connections(ports(spec))
         if found is None:
             return
         started, before = now.guard.started_at, self._before
@@ -52,7 +52,8 @@ class CatchingUp:
             self._board.observe(behind=started)
 
 
-def _ports(spec: ServerSpec) -> FenceSpec:
+def ports(spec: ServerSpec) -> FenceSpec:
+    """Return where a server and its partner call each other."""
     partner = spec.partner.failover_address if spec.partner else ""
     partner_port = spec.partner.failover_port if spec.partner else 0
     return FenceSpec(

@@ -1,21 +1,25 @@
 """Having a survivor send again what its returning partner never acknowledged.
 
 A partner that dies, or is cut off, while it catches up leaves updates on their way for ever, and one that returns then
-waits for the rest without end (measured). Whether an update still may be acknowledged cannot be seen. So the survivor
-is told to send all of them anew once some were outstanding at every look for a while. Where that was too early the
-partner catches up from the beginning; so each time it is waited twice as long.
+waits for the rest without end (measured). Without a connection no update is acknowledged any more, and the survivor is
+told at once to send them anew. With one, that still may be; so it is told once some were outstanding at every look for
+a while. Where that was too early the partner catches up from the beginning; so each time it is waited twice as long.
 """
 
 import logging
+from collections.abc import Callable
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from twinlease.api.server import ServerSpec
 from twinlease.engines.protocol import ControlError, FailoverStatus
+from twinlease.ipc.connections import established
+from twinlease.ipc.protocol import FenceSpec
 from twinlease.log import kv
 from twinlease.model.states import FailoverState
 from twinlease.sidecar.board import Board
+from twinlease.sidecar.catchingup import Connections, ports
 
 FIRST_SECONDS = 5.0
 LONGEST_SECONDS = 320.0
@@ -52,6 +56,12 @@ def advance(before: Outstanding, said: FailoverStatus | None, now: float) -> Out
     return before if before.since is not None else replace(before, since=now)
 
 
+def lost(said: FailoverStatus | None, connections: Connections | None) -> bool:
+    """Tell whether there are updates on their way that nobody will acknowledge, for there is no connection."""
+    down = said is not None and said.local is FailoverState.PARTNER_DOWN and said.partner in _CATCHING_UP
+    return down and bool(said and said.unacked_updates) and connections is not None and not connections
+
+
 def sent_again(before: Outstanding) -> Outstanding:
     """Return what is known just after."""
     return Outstanding(patience=min(2 * before.patience, LONGEST_SECONDS))
@@ -62,10 +72,12 @@ class Resending:
 
     Args:
         board: The snapshot.
+        connections: Both ends of each failover connection, None if that cannot be told.
     """
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, connections: Callable[[FenceSpec], Connections | None] = established) -> None:
         self._board = board
+        self._connections = connections
         self._outstanding = Outstanding()
 
     def look(self, spec: ServerSpec) -> None:
@@ -76,13 +88,16 @@ class Resending:
             return
         said = now.failover if now.answered else None
         self._outstanding = advance(self._outstanding, said, now.boot)
-        if not self._outstanding.due(now.boot):
+        if self._outstanding.since is None:
             return
-        waited = self._outstanding.patience
-        self._outstanding = sent_again(self._outstanding)
+        cut = lost(said, self._connections(ports(spec)))
+        if self._outstanding.due(now.boot):
+            self._outstanding = sent_again(self._outstanding)
+        elif not cut:
+            return
         try:
             self._board.observe(failover=self._board.parts.probe.control(spec).resend())
         except ControlError as error:
             _log.warning("updates are not sent again", extra=kv(why=error))
             return
-        _log.warning("sent the returning partner again what it had not acknowledged", extra=kv(seconds=waited))
+        _log.warning("sent the returning partner again what it had not acknowledged", extra=kv(connected=not cut))

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from tests.unit.sidecar.snapshots import in_states
 from twinlease.engines.protocol import FailoverStatus
 from twinlease.model.states import FailoverState
-from twinlease.sidecar.resending import FIRST_SECONDS, LONGEST_SECONDS, Outstanding, advance, sent_again
+from twinlease.sidecar.resending import FIRST_SECONDS, LONGEST_SECONDS, Outstanding, advance, lost, sent_again
 
 DOWN = FailoverState.PARTNER_DOWN
 CATCHING_UP = [FailoverState.RECOVER, FailoverState.RECOVER_WAIT]
@@ -62,3 +62,21 @@ def test_each_time_it_is_waited_twice_as_long_until_partner_down_is_over(times: 
         assert not known.due(now + 10 * LONGEST_SECONDS)
     assert waits == [min(FIRST_SECONDS * 2**n, LONGEST_SECONDS) for n in range(times)]
     assert advance(known, replace(OPEN, local=FailoverState.NORMAL), now) == Outstanding()
+
+
+@pytest.mark.parametrize(
+    ("said", "connections", "gone"),
+    [
+        (OPEN, frozenset(), True),
+        (OPEN, frozenset({("a", "b")}), False),
+        (OPEN, None, False),
+        (replace(OPEN, unacked_updates=0), frozenset(), False),
+        (replace(OPEN, local=FailoverState.COMMUNICATIONS_INTERRUPTED), frozenset(), False),
+        (replace(OPEN, partner=FailoverState.RECOVER_DONE), frozenset(), False),
+        (None, frozenset(), False),
+    ],
+)
+def test_without_a_connection_nothing_is_waited_for(
+    said: FailoverStatus | None, connections: frozenset[tuple[str, str]] | None, *, gone: bool
+) -> None:
+    assert lost(said, connections) is gone
