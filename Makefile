@@ -49,7 +49,7 @@ crds: install ## Generate crds/ from operator/twinlease/api, and manifests/admis
 
 .PHONY: reference
 reference: install ## Generate docs/reference.md from operator/twinlease/api
-	$(BIN)/twinlease reference --output docs/reference.md
+	$(BIN)/twinlease fields --output docs/reference.md
 
 # --- checks, by cost --------------------------------------------------------------------------------------------------
 .PHONY: lint

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.docs.markdown import ROOT
 from twinlease.api.crds import KINDS
 from twinlease.api.schema import structural
-from twinlease.cli.reference import rows
+from twinlease.cli.fields import rows
 
 CODE = ROOT / "operator" / "twinlease"
 CAMEL = re.compile(r"[A-Z][A-Za-z]*[a-z][A-Za-z]*")

@@ -1,4 +1,4 @@
-"""``twinlease reference``: every field of every object as a page of Markdown, from the types behind the CRDs."""
+"""``twinlease fields``: every field of every object as a page of Markdown, from the types behind the CRDs."""
 
 import argparse
 import json
@@ -52,7 +52,7 @@ def page() -> str:
 
 def run(argv: list[str]) -> int:
     """Write the page to a file, or to standard output without one; return the exit status."""
-    parser = argparse.ArgumentParser(prog="twinlease reference", description="Print the reference of all objects.")
+    parser = argparse.ArgumentParser(prog="twinlease fields", description="Print the reference of all fields.")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write it to FILE")
     target: Path | None = parser.parse_args(argv).output
     if target is None:

@@ -1,4 +1,4 @@
-"""``twinlease reference``: the page says what the types say."""
+"""``twinlease fields``: the page says what the types say."""
 
 import re
 from pathlib import Path
@@ -11,8 +11,8 @@ from twinlease.api.crds import KINDS, Kind
 from twinlease.api.rules import between, rule, validations
 from twinlease.api.schema import structural
 from twinlease.api.types import Duration, IPv4, Model, described
+from twinlease.cli.fields import page, rows
 from twinlease.cli.main import dispatch
-from twinlease.cli.reference import page, rows
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference.md"
 
@@ -75,7 +75,7 @@ def test_every_field_is_there_or_where_the_page_points(kind: Kind) -> None:
 
 
 def test_it_goes_to_a_file_or_to_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert dispatch(["reference", "--output", str(tmp_path / "page.md")]) == 0
+    assert dispatch(["fields", "--output", str(tmp_path / "page.md")]) == 0
     assert (tmp_path / "page.md").read_text(encoding="utf-8") == page()
-    assert dispatch(["reference"]) == 0
+    assert dispatch(["fields"]) == 0
     assert capsys.readouterr().out == page()
