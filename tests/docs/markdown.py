@@ -10,11 +10,12 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 ROOT = Path(__file__).resolve().parents[2]
-SHELL = frozenset({"sh", "bash", "shell", "console", ""})
+SHELL = frozenset({"sh", "bash", "shell", "console"})
 
 _PARSER = MarkdownIt("commonmark").enable("table")
 _COMMENT = re.compile(r"<!--\s*(.*?)\s*-->", re.DOTALL)
 _MARK = re.compile(r"(?:run by|not run:|not run unless marked:) ")
+_COMMAND = re.compile(r"(?:docker|eval|helm|install|kubectl|make|oc|pip|python3?|sed|tcpdump|twinlease)\s", re.ASCII)
 _NOT_IN_AN_ANCHOR = re.compile(r"[^\w\- ]")
 
 
@@ -33,6 +34,11 @@ class Block:
     line: int
     mark: str = ""
     prints: str | None = None
+
+    @property
+    def is_shell(self) -> bool:
+        """Whether it is commands: by its language, or else by a line that begins with a program's name."""
+        return self.language in SHELL or (not self.language and any(map(_COMMAND.match, self.text.splitlines())))
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ class Page:
 
     def blocks(self) -> Iterator[Block]:
         """Yield every fenced block."""
-        tokens = self.tokens()
+        tokens, general = self.tokens(), self._general_mark()
         for place, token in enumerate(tokens):
             if token.type == "fence":
                 before = tokens[place - 1] if place else None
@@ -82,7 +88,7 @@ class Page:
                     language=token.info.strip(),
                     text=token.content,
                     line=(token.map or [0])[0] + 1,
-                    mark=_mark(before) or self._general_mark(tokens),
+                    mark=_mark(before) or general,
                     prints=after.content if after and (after.type, after.info.strip()) == ("fence", "text") else None,
                 )
 
@@ -106,10 +112,14 @@ class Page:
             elif inside and token.type == "tr_close":
                 yield row
 
-    @staticmethod
-    def _general_mark(tokens: list[Token]) -> str:
-        marks = (_mark(token) for token in tokens)
-        return next((mark for mark in marks if mark.startswith("not run unless marked:")), "")
+    def _general_mark(self) -> str:
+        """Return what this page says of all its blocks, or else the README of its folder of all its pages'."""
+        index = self.path.with_name("README.md")
+        for page in (self, Page(index)) if index.exists() else (self,):
+            for token in page.tokens():
+                if (mark := _mark(token)).startswith("not run unless marked:"):
+                    return mark
+        return ""
 
 
 def pages() -> list[Page]:
