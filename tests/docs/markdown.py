@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -54,7 +55,7 @@ class Page:
 
     def tokens(self) -> list[Token]:
         """Return what it is made of."""
-        return _PARSER.parse(self.path.read_text(encoding="utf-8"))
+        return _parsed(self.path)
 
     def anchors(self) -> set[str]:
         """Return what a link may name after ``#``, as GitHub makes it."""
@@ -120,6 +121,11 @@ class Page:
                 if (mark := _mark(token)).startswith("not run unless marked:"):
                     return mark
         return ""
+
+
+@cache
+def _parsed(path: Path) -> list[Token]:
+    return _PARSER.parse(path.read_text(encoding="utf-8"))
 
 
 def pages() -> list[Page]:
