@@ -47,6 +47,10 @@ crds: install ## Generate crds/ from operator/twinlease/api, and manifests/admis
 	$(BIN)/twinlease crds --output crds
 	cp operator/twinlease/controller/manifests/admission.yaml manifests/admission.yaml
 
+.PHONY: reference
+reference: install ## Generate docs/reference.md from operator/twinlease/api
+	$(BIN)/twinlease fields --output docs/reference.md
+
 # --- checks, by cost --------------------------------------------------------------------------------------------------
 .PHONY: lint
 lint: install ## ruff, mypy, import-linter
@@ -58,6 +62,10 @@ lint: install ## ruff, mypy, import-linter
 .PHONY: test-unit
 test-unit: install ## Pure tests: seconds
 	$(PYTEST) tests/unit
+
+.PHONY: docs-test
+docs-test: install ## The words: links, commands, manifests, and every name in docs/ that the code must know
+	$(PYTEST) tests/docs
 
 .PHONY: test-model
 test-model: install ## The model in brief: under a minute

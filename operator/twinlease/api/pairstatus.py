@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from twinlease.api.types import Conditions, Duration, Model, Time, described
+from twinlease.api.types import Conditions, Duration, Model, ObservedGeneration, Time, described
 
 
 class PairServer(Model, frozen=True, kw_only=True):
@@ -51,7 +51,7 @@ class Takeover(Model, frozen=True, kw_only=True):
 class PairStatus(Model, frozen=True, kw_only=True):
     """What is known of a pair, from what its sidecars report."""
 
-    observed_generation: int = 0
+    observed_generation: ObservedGeneration = 0
     state: Annotated[
         str, described("Both failover states at a glance: Normal, or PRIMARY/SECONDARY where they differ.")
     ] = ""
@@ -60,12 +60,13 @@ class PairStatus(Model, frozen=True, kw_only=True):
         tuple[PairServer, ...],
         Meta(
             max_length=2,
+            description="The two servers, as their sidecars report them.",
             extra_json_schema={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ] = ()
     config: Annotated[str, described("Revision of the configuration that both shall run.")] = ""
-    pools: int = 0
-    reservations: int = 0
+    pools: Annotated[int, described("Pools in force.")] = 0
+    reservations: Annotated[int, described("Reservations in force.")] = 0
     addresses: Annotated[int, described("Dynamic addresses of all pools.")] = 0
     free: Annotated[int, described("Addresses free on either server, by the servers' lease databases.")] = 0
     active: Annotated[int, described("Addresses leased.")] = 0

@@ -13,6 +13,7 @@ from twinlease.api.types import (
     IPv4Network,
     Model,
     ObjectRef,
+    ObservedGeneration,
     PlainIPv4,
     described,
 )
@@ -149,7 +150,7 @@ POOL_RULES = validations(
 class PoolStatus(Model, frozen=True, kw_only=True):
     """What is known of a pool."""
 
-    observed_generation: int = 0
+    observed_generation: ObservedGeneration = 0
     conditions: Conditions = ()
     addresses: Annotated[int, described("Dynamic addresses.")] = 0
     active: Annotated[int, described("Leased.")] = 0

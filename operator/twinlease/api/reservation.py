@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, UnsetType
 
 from twinlease.api.rules import immutable, matching
-from twinlease.api.types import MAC, Conditions, IPv4, Model, ObjectRef, described
+from twinlease.api.types import MAC, Conditions, IPv4, Model, ObjectRef, ObservedGeneration, described
 
 
 class ReservationSpec(Model, frozen=True, kw_only=True):
@@ -35,6 +35,6 @@ class ReservationSpec(Model, frozen=True, kw_only=True):
 class ReservationStatus(Model, frozen=True, kw_only=True):
     """What is known of a reservation."""
 
-    observed_generation: int = 0
+    observed_generation: ObservedGeneration = 0
     conditions: Conditions = ()
     pool: Annotated[str, described("The pool whose subnet holds the address.")] = ""

@@ -8,7 +8,17 @@ from twinlease.api.pair import Engine
 from twinlease.api.permit import Fence
 from twinlease.api.pool import Range
 from twinlease.api.rules import immutable
-from twinlease.api.types import Conditions, Duration, Model, ObjectRef, PlainIPv4, Port, Time, described
+from twinlease.api.types import (
+    Conditions,
+    Duration,
+    Model,
+    ObjectRef,
+    ObservedGeneration,
+    PlainIPv4,
+    Port,
+    Time,
+    described,
+)
 
 
 class WantedConfig(Model, frozen=True, kw_only=True):
@@ -105,10 +115,10 @@ class RunningConfig(Model, frozen=True, kw_only=True):
 class FailoverReport(Model, frozen=True, kw_only=True):
     """The failover states as the server tells them."""
 
-    state: str = "Unknown"
+    state: Annotated[str, described("Its own.")] = "Unknown"
     since: Annotated[Time, described("Start time of state.")] = ""
-    partner_state: str = "Unknown"
-    partner_since: Time = ""
+    partner_state: Annotated[str, described("Its partner's, as it knows it.")] = "Unknown"
+    partner_since: Annotated[Time, described("Start time of its partner's state.")] = ""
     mclt: Annotated[Duration, described("MCLT in force.")] | UnsetType = UNSET
     unacked_updates: Annotated[int, described("Binding updates that the partner has not acknowledged, if not 0.")] = 0
 
@@ -116,18 +126,18 @@ class FailoverReport(Model, frozen=True, kw_only=True):
 class Exit(Model, frozen=True, kw_only=True):
     """How the daemon last ended."""
 
-    time: Time = ""
+    time: Annotated[Time, described("When.")] = ""
     code: Annotated[int, described("Exit status; negative: ended by that signal.")] = 0
-    reason: str = ""
+    reason: Annotated[str, described("Why, in one word in CamelCase.")] = ""
     log: Annotated[tuple[str, ...], Meta(max_length=20, description="Its last lines.")] = ()
 
 
 class Daemon(Model, frozen=True, kw_only=True):
     """The server process."""
 
-    running: bool = False
-    version: str = ""
-    started: Time = ""
+    running: Annotated[bool, described("The process exists.")] = False
+    version: Annotated[str, described("As the program tells it.")] = ""
+    started: Annotated[Time, described("When it was started last.")] = ""
     starts: Annotated[int, described("Starts since the guard runs.")] = 0
     last_exit: Exit | UnsetType = UNSET
 
@@ -135,13 +145,13 @@ class Daemon(Model, frozen=True, kw_only=True):
 class PoolUsage(Model, frozen=True, kw_only=True):
     """Addresses of one pool by the binding state in this server's lease database."""
 
-    name: str
-    addresses: int = 0
-    active: int = 0
-    free: int = 0
-    backup: int = 0
-    abandoned: int = 0
-    other: int = 0
+    name: Annotated[str, described("Name of the DHCPPool.")]
+    addresses: Annotated[int, described("Dynamic addresses.")] = 0
+    active: Annotated[int, described("Leased.")] = 0
+    free: Annotated[int, described("Free, and the primary's to give.")] = 0
+    backup: Annotated[int, described("Free, and the secondary's to give.")] = 0
+    abandoned: Annotated[int, described("Found in use by somebody without a lease.")] = 0
+    other: Annotated[int, described("Expired, released or reset, until the partner has agreed.")] = 0
 
 
 class PermitReport(Model, frozen=True, kw_only=True):
@@ -166,7 +176,7 @@ class PeerReport(Model, frozen=True, kw_only=True):
 class ServerStatus(Model, frozen=True, kw_only=True):
     """What the sidecar sees. Only the sidecar of this server writes it."""
 
-    observed_generation: int = 0
+    observed_generation: ObservedGeneration = 0
     pod_uid: Annotated[str, described("UID of the pod that reports.")] = ""
     conditions: Conditions = ()
     network: Network = Network()
@@ -180,6 +190,7 @@ class ServerStatus(Model, frozen=True, kw_only=True):
         tuple[PoolUsage, ...],
         Meta(
             max_length=MOST_POOLS,
+            description="Addresses by pool and binding state, counted now and then.",
             extra_json_schema={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ] = ()

@@ -117,10 +117,16 @@ class ObjectRef(Model, frozen=True, kw_only=True):
 class Condition(Model, frozen=True, kw_only=True):
     """A condition as the Kubernetes API conventions define it."""
 
-    type: Annotated[str, Meta(max_length=64)]
-    status: Annotated[str, Meta(extra_json_schema={"enum": ["True", "False", "Unknown"]})]
-    reason: Annotated[str, Meta(pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$", max_length=64)]
-    message: Annotated[str, Meta(max_length=32768)] = field(default="")
+    type: Annotated[str, Meta(max_length=64), described("What it is about, in CamelCase.")]
+    status: Annotated[
+        str, Meta(extra_json_schema={"enum": ["True", "False", "Unknown"]}), described("Whether it holds.")
+    ]
+    reason: Annotated[
+        str,
+        Meta(pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$", max_length=64),
+        described("Why, in one word in CamelCase."),
+    ]
+    message: Annotated[str, Meta(max_length=32768), described("Why, in words, with the numbers.")] = field(default="")
     observed_generation: Annotated[int, described("metadata.generation that this was judged for.")] = 0
     last_transition_time: Annotated[Time, described("When the status last changed.")] = ""
 
@@ -129,9 +135,12 @@ Conditions: TypeAlias = Annotated[
     tuple[Condition, ...],
     Meta(
         max_length=32,
+        description="What holds of it and what does not, each with the reason.",
         extra_json_schema={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     ),
 ]
+
+ObservedGeneration: TypeAlias = Annotated[int, described("metadata.generation that the status is about.")]
 
 LABEL_VALUE = Meta(max_length=63)
 """Bound of a label's value."""

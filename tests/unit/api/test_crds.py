@@ -69,8 +69,10 @@ def properties(name: str, node: dict[str, Any]) -> Iterator[tuple[str, dict[str,
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_every_field_of_a_specification_is_described(kind: Kind) -> None:
-    found = properties("spec", structural(kind.spec))
+def test_every_field_is_described(kind: Kind) -> None:
+    found = [*properties("spec", structural(kind.spec))]
+    if kind.status is not None:
+        found += properties("status", structural(kind.status))
     assert [path for path, schema in found if "description" not in schema] == []
 
 
