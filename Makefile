@@ -47,6 +47,10 @@ crds: install ## Generate crds/ from operator/twinlease/api, and manifests/admis
 	$(BIN)/twinlease crds --output crds
 	cp operator/twinlease/controller/manifests/admission.yaml manifests/admission.yaml
 
+.PHONY: metrics-doc
+metrics-doc: install ## Generate docs/metrics.md from operator/twinlease/metrics/table.py
+	$(BIN)/twinlease metrics --output docs/metrics.md
+
 # --- checks, by cost --------------------------------------------------------------------------------------------------
 .PHONY: lint
 lint: install ## ruff, mypy, import-linter

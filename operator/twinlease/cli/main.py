@@ -13,6 +13,7 @@ _COMMANDS: Final = {
     "operator": ("twinlease.controller.main", "run the operator"),
     "sidecar": ("twinlease.sidecar.main", "run the sidecar of one server"),
     "crds": ("twinlease.cli.crds", "print the CustomResourceDefinitions, or write them with --output DIR"),
+    "metrics": ("twinlease.cli.metrics", "print what is measured, in Markdown, or write it with --output FILE"),
 }
 
 
