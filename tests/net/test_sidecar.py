@@ -16,7 +16,7 @@ from tests.net.jig import Jig
 from tests.net.managed import ManagedPair, Member, cpu_seconds, managed, memory_kib
 from tests.net.services import NO_POOLS, PRIMARY, service
 from tests.unit.engines.cases import run
-from twinlease.ipc.client import GuardStatus, PermitStatus
+from twinlease.ipc.client import Counts, GuardStatus, PermitStatus
 from twinlease.model.states import Role
 from twinlease.sidecar.observed import ANNOTATION_ESTABLISHED
 
@@ -67,8 +67,8 @@ def restart_sidecar(member: Member, until_it_says: str) -> None:
 
 
 def running_of(status: GuardStatus) -> GuardStatus:
-    """Return what a guard says of its server, without what is renewed all the time."""
-    return status._replace(record=None, permit=PermitStatus(None, lapsed=status.permit.lapsed))
+    """Return what a guard says of its server, without what changes all the time."""
+    return status._replace(record=None, counts=Counts(), permit=PermitStatus(None, lapsed=status.permit.lapsed))
 
 
 def running(member: Member) -> GuardStatus:
