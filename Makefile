@@ -51,6 +51,10 @@ crds: install ## Generate crds/ from operator/twinlease/api, and manifests/admis
 reference: install ## Generate docs/reference.md from operator/twinlease/api
 	$(BIN)/twinlease fields --output docs/reference.md
 
+.PHONY: metrics-doc
+metrics-doc: install ## Generate docs/metrics.md from operator/twinlease/metrics/table.py
+	$(BIN)/twinlease metrics --output docs/metrics.md
+
 # --- checks, by cost --------------------------------------------------------------------------------------------------
 .PHONY: lint
 lint: install ## ruff, mypy, import-linter

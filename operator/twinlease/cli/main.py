@@ -14,6 +14,7 @@ _COMMANDS: Final = {
     "sidecar": ("twinlease.sidecar.main", "run the sidecar of one server"),
     "crds": ("twinlease.cli.crds", "print the CustomResourceDefinitions, or write them with --output DIR"),
     "fields": ("twinlease.cli.fields", "print the reference of all fields, or write it with --output FILE"),
+    "metrics": ("twinlease.cli.metrics", "print what is measured, in Markdown, or write it with --output FILE"),
 }
 
 

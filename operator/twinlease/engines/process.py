@@ -42,6 +42,14 @@ class ServerProcess(Protocol):
             EditError: An edit that this engine does not know, a parameter that it lacks, or an unusable file.
         """
 
+    def tally(self, lines: bytes) -> Mapping[str, int]:
+        """Return how often each kind of event is told of in whole lines of the log, each after a line's end.
+
+        ``discover``, ``offer``, ``request``, ``ack``, ``nak``, ``decline``, ``release`` and ``inform`` are DHCP
+        messages, ``damage`` is what the server says of a lease database that it cannot read through. Called for each
+        chunk of the log: it must be quick.
+        """
+
     def snapshot(self, lease_file: Path, copy: Path) -> bool:
         """Copy the lease database durably, all or nothing; tell whether there was one to copy.
 

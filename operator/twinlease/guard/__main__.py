@@ -8,6 +8,7 @@ import time
 import twinlease
 from twinlease import logline
 from twinlease.engines.process import server_process
+from twinlease.guard.counts import Counts
 from twinlease.guard.fence import Fence
 from twinlease.guard.keeper import Clocks, system_clocks
 from twinlease.guard.listener import Listener
@@ -22,15 +23,18 @@ def run(settings: Settings, fence: Fence | None = None, clocks: Clocks | None = 
     """Serve until a signal asks for the end; the server has stopped when this returns."""
     settings.stopped.unlink(missing_ok=True)
     loop = Loop()
-    relay = Relay(loop, sys.stdout.fileno())
+    engine = server_process(settings.engine)
+    counts = Counts(engine.tally)
+    relay = Relay(loop, sys.stdout.fileno(), counts.log)
 
     def note(message: str, **fields: object) -> None:
         relay.write(logline.line("INFO", "twinlease.guard", message, fields, time.time()))
 
     parts = Parts(
-        engine=server_process(settings.engine),
+        engine=engine,
         loop=loop,
         relay=relay,
+        counts=counts,
         storage=Storage(settings),
         fence=fence or Fence(),
         clocks=clocks or system_clocks(),

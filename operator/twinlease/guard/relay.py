@@ -8,6 +8,7 @@ and counted.
 import contextlib
 import fcntl
 import os
+from collections.abc import Callable
 
 from twinlease.guard.loop import READ, WRITE, Loop
 
@@ -20,16 +21,22 @@ _TAIL_LINE = 400
 _PAUSE_SECONDS = 0.05
 
 
+def _nobody(_: bytes) -> None:
+    pass
+
+
 class Relay:
     """Forwards the log and remembers its end.
 
     Args:
         loop: Who calls us.
         output: File descriptor of our standard output; becomes non-blocking.
+        watch: Gets all that the server writes, chunk by chunk; must be quick.
     """
 
-    def __init__(self, loop: Loop, output: int) -> None:
+    def __init__(self, loop: Loop, output: int, watch: Callable[[bytes], None] = _nobody) -> None:
         self.dropped = 0
+        self._watch = watch
         self._loop = loop
         self._output = output
         self._pending = bytearray()
@@ -50,6 +57,7 @@ class Relay:
         """Forget the tail: another server starts."""
         self._drain()
         self._tail = b""
+        self._watch(b"\n")  # whatever the one before did not finish
 
     def tail(self, lines: int) -> tuple[str, ...]:
         """Return the last lines that the server wrote, each cut to a sensible length."""
@@ -83,6 +91,7 @@ class Relay:
             except BlockingIOError:
                 return
             self._tail = (self._tail + chunk)[-_TAIL_BYTES:]
+            self._watch(chunk)
             self._send(chunk)
 
     def _send(self, chunk: bytes) -> None:

@@ -22,6 +22,7 @@ import twinlease
 from twinlease import logline
 from twinlease.engines.process import SURVIVE, EditError, ServerProcess
 from twinlease.guard import child
+from twinlease.guard.counts import Counts
 from twinlease.guard.fence import Fence
 from twinlease.guard.keeper import Clocks, Keeper
 from twinlease.guard.loop import Loop
@@ -84,6 +85,7 @@ class Parts(NamedTuple):
         engine: How this kind of server is started.
         loop: Who calls us.
         relay: Where its log goes.
+        counts: What is counted of it.
         storage: Where its files are.
         fence: What keeps its answers in.
         clocks: What to read the time from.
@@ -92,6 +94,7 @@ class Parts(NamedTuple):
     engine: ServerProcess
     loop: Loop
     relay: Relay
+    counts: Counts
     storage: Storage
     fence: Fence
     clocks: Clocks
@@ -113,6 +116,7 @@ class Supervisor:
         self._engine = parts.engine
         self._loop = parts.loop
         self._relay = parts.relay
+        self._counts = parts.counts
         self._storage = parts.storage
         self._keeper = Keeper(parts.loop, parts.fence, self._kill, self._log, parts.clocks)
         self._token = pod_token(settings.token)
@@ -181,6 +185,7 @@ class Supervisor:
             "others": self._others,
             "record": self._record[0],
             "recordError": self._record[1] or None,
+            **self._counts.status(),
             **self._keeper.status(),
         }
 
@@ -325,10 +330,13 @@ class Supervisor:
         self._keep_leases(revision)
         lease_file = self._lease_file
         try:
-            for note in self._engine.prepare(lease_file, start.edits, start.parameters).notes:
-                self._log("INFO", "lease database prepared", {"note": note})
+            prepared = self._engine.prepare(lease_file, start.edits, start.parameters)
         except EditError as error:
             raise ProtocolError(Code.EDIT, str(error)) from error
+        if prepared.changed:
+            self._counts.edited()
+        for note in prepared.notes:
+            self._log("INFO", "lease database prepared", {"note": note})
         self._look_around()
         interface = start.interface
         config = self._storage.path(revision)
@@ -370,6 +378,7 @@ class Supervisor:
             if left is not None:
                 self._engine.restore(self._lease_file, left)
                 self._storage.forget_copy(left)
+                self._counts.edited()
                 self._log("WARNING", "leases restored to those before an unfinished change", {"copy": left.name})
             if revision != self._storage.current():
                 self._engine.snapshot(self._lease_file, self._storage.copy_for(revision))
@@ -433,6 +442,7 @@ class Supervisor:
             "reason": reason,
             "log": list(self._relay.tail(MAX_LOG_LINES)),
         }
+        self._counts.exited(reason)
         self._server = None
         self._keeper.ended()
         if (

@@ -88,6 +88,20 @@ class Start(NamedTuple):
         }
 
 
+class Counts(NamedTuple):
+    """What the guard has counted since it runs.
+
+    Attributes:
+        events: What the server's log told of, by kind (``ServerProcess.tally``).
+        exits: Ends of the server, by reason.
+        edits: Edits of the lease database before a start.
+    """
+
+    events: Mapping[str, int] = MappingProxyType({})
+    exits: Mapping[str, int] = MappingProxyType({})
+    edits: int = 0
+
+
 class GuardStatus(NamedTuple):
     """What the guard says of itself and its server.
 
@@ -109,6 +123,7 @@ class GuardStatus(NamedTuple):
         record_error: Why the record cannot be read; empty if it can.
         clock_steps: Steps of the wall clock of more than 2 s since the guard runs.
         clock_step: The size of the last one, seconds; 0: there was none.
+        counts: For the metrics; nothing: the guard is an older one.
     """
 
     version: str
@@ -130,6 +145,7 @@ class GuardStatus(NamedTuple):
     record_error: str
     clock_steps: int
     clock_step: float
+    counts: Counts = Counts()
 
 
 class GuardClient:
@@ -258,9 +274,15 @@ def _status(result: Mapping[str, Any]) -> GuardStatus:
             record_error=str(result["recordError"] or ""),
             clock_steps=int(result["clockSteps"]),
             clock_step=float(result["clockStep"]),
+            counts=Counts(_numbers(result.get("events")), _numbers(result.get("exits")), int(result.get("edits") or 0)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ProtocolError(Code.BAD_REQUEST, f"the guard's status lacks or garbles {error}") from error
+
+
+def _numbers(counted: Mapping[str, Any] | None) -> Mapping[str, int]:
+    """Return what was counted, by kind."""
+    return {str(name): int(number) for name, number in dict(counted or {}).items()}
 
 
 def _deadline(value: object) -> float | None:

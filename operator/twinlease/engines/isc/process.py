@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from twinlease.engines.isc import edits as edits_of
-from twinlease.engines.isc import leasefile
+from twinlease.engines.isc import leasefile, logged
 from twinlease.engines.process import Prepared
 
 PROGRAM_VARIABLE = "TWINLEASE_DHCPD"
@@ -62,6 +62,10 @@ class IscProcess:
             notes.append("took host and group records out of the lease file: the configuration alone rules")
         notes += [edit(lease_file) for edit in chosen]
         return Prepared(changed=bool(notes), notes=tuple(notes))
+
+    def tally(self, lines: bytes) -> Mapping[str, int]:
+        """Return how often each kind of event is told of in whole lines of dhcpd's log (``logged``)."""
+        return logged.tally(lines)
 
     def snapshot(self, lease_file: Path, copy: Path) -> bool:
         """Copy the lease file durably, all or nothing; tell whether there was one.
