@@ -8,6 +8,7 @@ from tests.chart.plain import CHART
 from tests.lab.apiserver import ApiServer
 from tests.lab.helm import Helm
 from tests.lab.rest import ApiError, Rest
+from tests.lab.shell import CommandError
 from tests.lab.waiting import until
 
 Json = dict[str, Any]
@@ -54,6 +55,17 @@ class Cluster:
         return self.helm(
             verb, name, chart, "--namespace", namespace, *waiting, *options, stdin=json.dumps(values or {})
         )
+
+    def attempt(self, *arguments: str) -> tuple[int, str]:
+        """Run a Helm command that may fail; return 0 or 1 and its words."""
+        try:
+            return 0, self.helm(*arguments)
+        except CommandError as error:
+            return 1, error.output
+
+    def patch(self, what: str, operations: list[Json]) -> None:
+        """Change an object by a JSON patch."""
+        self.kubectl("patch", what, "--type=json", "--patch", json.dumps(operations))
 
     def serves(self, path: str) -> bool:
         """Tell whether there is something at a path, and ready."""

@@ -1,0 +1,61 @@
+"""What a kubelet would do with the chart's pods, in so far as a process of this machine can be one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.api.operating import account_kubeconfig
+from tests.chart.cluster import Cluster
+
+Json = dict[str, Any]
+
+
+class Kubelet:
+    """Runs containers as processes, with the command, the environment and the account that their pod says.
+
+    Args:
+        cluster: Where the pods are.
+        directory: For kubeconfigs.
+    """
+
+    def __init__(self, cluster: Cluster, directory: Path) -> None:
+        self._cluster = cluster
+        self._directory = directory
+        self._started: list[subprocess.Popen[str]] = []
+
+    def run(self, pod: Json, namespace: str, name: str = "one") -> subprocess.Popen[str]:
+        """Start the one container of a pod's specification."""
+        (container,) = pod["containers"]
+        fields = {"metadata.name": name, "metadata.namespace": namespace}
+        environment = {
+            each["name"]: each["value"] if "value" in each else fields[each["valueFrom"]["fieldRef"]["fieldPath"]]
+            for each in container["env"]
+        }
+        kubeconfig = self._directory / f"{namespace}-{pod['serviceAccountName']}"
+        text = account_kubeconfig(self._cluster.server, namespace, pod["serviceAccountName"])
+        kubeconfig.write_text(text, encoding="utf-8")
+        program, *arguments = container["command"]
+        self._started.append(
+            subprocess.Popen(
+                [sys.executable, "-m", program, *arguments, "--kubeconfig", str(kubeconfig)],
+                env={**os.environ, **environment},
+                stdout=subprocess.PIPE if arguments != ["operator"] else None,
+                text=True,
+            )
+        )
+        return self._started[-1]
+
+    def operator(self, namespace: str) -> subprocess.Popen[str]:
+        """Start one operator of the Deployment in a namespace."""
+        path = f"/apis/apps/v1/namespaces/{namespace}/deployments/twinlease-operator"
+        return self.run(self._cluster.api.get(path)["spec"]["template"]["spec"], namespace)
+
+    def stop(self) -> None:
+        """End everything that was started."""
+        for process in self._started:
+            process.kill()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
