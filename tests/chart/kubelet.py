@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.api.operating import account_kubeconfig
+from tests.api.operating import account_kubeconfig, administrator
+from tests.api.world import World
 from tests.chart.cluster import Cluster
+from tests.lab.waiting import until
+from twinlease.kube.protocol import PAIRS
 
 Json = dict[str, Any]
 
@@ -59,3 +62,19 @@ class Kubelet:
             process.wait()
             if process.stdout is not None:
                 process.stdout.close()
+
+
+def brought_up(cluster: Cluster, namespace: str) -> World:
+    """Return the world of a pair that an operator has brought to normal."""
+    world = World(administrator(cluster.server), namespace, cluster.server)
+    world.nodes()
+    world.pair()
+    world.pool()
+
+    def redundant() -> bool:
+        world.schedule()
+        world.sidecars()
+        return world.conditions(PAIRS, "p").get("Redundant", {}).get("status") == "True"
+
+    until("the pair is redundant", redundant, timeout=60.0)
+    return world

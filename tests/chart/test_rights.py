@@ -10,11 +10,10 @@ import pytest
 
 from tests.api.operating import account, administrator
 from tests.api.scene import merge
-from tests.api.world import World
 from tests.chart.cluster import Cluster
-from tests.chart.kubelet import Kubelet
+from tests.chart.kubelet import Kubelet, brought_up
 from tests.lab.waiting import until
-from twinlease.kube.protocol import PAIRS, PODS, ROLES, SERVING_LEASES, ApiError
+from twinlease.kube.protocol import PODS, ROLES, SERVING_LEASES, ApiError
 
 Json = dict[str, Any]
 REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
@@ -109,22 +108,6 @@ def kubelet(cluster: Cluster, tmp_path: Path) -> Iterator[Kubelet]:
 def served(cluster: Cluster, namespace: str) -> str:
     """Return a namespace for pairs, beside the release's."""
     return cluster.make_namespace(f"{namespace}-lan")
-
-
-def brought_up(cluster: Cluster, namespace: str) -> World:
-    """Return the world of a pair that an operator has brought to normal."""
-    world = World(administrator(cluster.server), namespace, cluster.server)
-    world.nodes()
-    world.pair()
-    world.pool()
-
-    def redundant() -> bool:
-        world.schedule()
-        world.sidecars()
-        return world.conditions(PAIRS, "p").get("Redundant", {}).get("status") == "True"
-
-    until("the pair is redundant", redundant, timeout=60.0)
-    return world
 
 
 def test_in_a_cluster_nothing_is_granted_that_is_not_needed(cluster: Cluster, namespace: str, served: str) -> None:
