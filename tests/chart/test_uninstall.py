@@ -32,11 +32,12 @@ def kubelet(cluster: Cluster, tmp_path: Path) -> Iterator[Kubelet]:
     made.stop()
 
 
-def test_everything_goes_in_the_order_of_the_page(cluster: Cluster, kubelet: Kubelet, tmp_path: Path) -> None:
-    namespace = cluster.make_namespace("twinlease-system")
+def test_everything_goes_in_the_order_of_the_page(
+    cluster: Cluster, namespace: str, kubelet: Kubelet, tmp_path: Path
+) -> None:
     cluster.install(namespace)
     operator = kubelet.operator(namespace)
-    world = brought_up(cluster, cluster.make_namespace("uninstall-lan"))
+    world = brought_up(cluster, cluster.make_namespace(f"{namespace}-lan"))
     look, end, drop, sweep, uninstall, definitions = commands("Taking everything away")
     assert look[1:3] == ["get", "dhcp"]
     # kubectl remembers for hours which kinds there are; a user's has seen ours by now.
@@ -59,7 +60,7 @@ def test_everything_goes_in_the_order_of_the_page(cluster: Cluster, kubelet: Kub
     operator.terminate()
     assert operator.wait(30) == 0
     assert uninstall[0] == "helm"
-    cluster.helm(*uninstall[1:])
+    cluster.helm(*(namespace if word == "twinlease-system" else word for word in uninstall[1:]))
     cluster.kubectl(*definitions[1:], "--wait=false")
     until("the kinds are gone", lambda: cluster.lacks(GROUP), timeout=120.0)
 
