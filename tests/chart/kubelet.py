@@ -1,5 +1,6 @@
 """What a kubelet would do with the chart's pods, in so far as a process of this machine can be one."""
 
+import http.client
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from typing import Any
 from tests.api.operating import account_kubeconfig, administrator
 from tests.api.world import World
 from tests.chart.cluster import Cluster
+from tests.lab.apiserver import free_ports
 from tests.lab.waiting import until
 from twinlease.kube.protocol import PAIRS
 
@@ -26,6 +28,8 @@ class Kubelet:
     def __init__(self, cluster: Cluster, directory: Path) -> None:
         self._cluster = cluster
         self._directory = directory
+        self.ports: dict[str, int] = {}
+        """Where the ports of the container that was started last are on this machine, by name."""
         self._started: list[subprocess.Popen[str]] = []
 
     def run(self, pod: Json, namespace: str, name: str = "one") -> subprocess.Popen[str]:
@@ -40,6 +44,9 @@ class Kubelet:
         text = account_kubeconfig(self._cluster.server, namespace, pod["serviceAccountName"])
         kubeconfig.write_text(text, encoding="utf-8")
         program, *arguments = container["command"]
+        for port in container.get("ports", ()):
+            (self.ports[port["name"]],) = free_ports(1)
+            environment["TWINLEASE_HTTP_PORT"] = str(self.ports[port["name"]])
         self._started.append(
             subprocess.Popen(
                 [sys.executable, "-m", program, *arguments, "--kubeconfig", str(kubeconfig)],
@@ -54,6 +61,16 @@ class Kubelet:
         """Start one operator of the Deployment in a namespace."""
         path = f"/apis/apps/v1/namespaces/{namespace}/deployments/twinlease-operator"
         return self.run(self._cluster.api.get(path)["spec"]["template"]["spec"], namespace)
+
+    def asked(self, port: str, path: str) -> tuple[int, str]:
+        """Ask the container that was started last, over HTTP as a kubelet or Prometheus does."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports[port], timeout=10)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
 
     def stop(self) -> None:
         """End everything that was started."""

@@ -140,6 +140,14 @@ def test_an_operator_of_one_namespace_does_all_its_work(
     until("an edit arrives", lambda: "10.8.0.0" in world.text("p-secondary"), timeout=30.0)
     assert operator.poll() is None
 
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/twinlease-operator"
+    (container,) = cluster.api.get(path)["spec"]["template"]["spec"]["containers"]
+    for probe in ("livenessProbe", "readinessProbe"):
+        page = container[probe]["httpGet"]
+        assert kubelet.asked(page["port"], page["path"]) == (200, "ok\n"), probe
+    status, said = kubelet.asked("metrics", "/metrics")
+    assert (status, "twinlease_operator_leading 1.0\n" in said) == (200, True), said
+
 
 def test_an_operator_of_the_cluster_does_all_its_work_and_uninstalled_leaves_servers_that_renew(
     cluster: Cluster, namespace: str, served: str, kubelet: Kubelet
