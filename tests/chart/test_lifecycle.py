@@ -13,6 +13,7 @@ import yaml
 from tests.chart.cases import PAIR, POOL
 from tests.chart.cluster import GROUP, Cluster
 from tests.chart.plain import CHART, MANIFESTS
+from tests.chart.table import README
 from tests.lab import paths
 from tests.lab.shell import CommandError
 from tests.lab.waiting import until
@@ -94,6 +95,8 @@ def test_install_and_one_apply_of_a_pair_suffice(cluster: Cluster, namespace: st
     cluster.kubectl("apply", "--namespace", namespace, "--filename", "-", stdin=text)
     assert cluster.serves(path(namespace, "dhcpfailoverpairs", "lan"))
     assert cluster.serves(path(namespace, "dhcppools", "office"))
+    (label,) = re.findall(r"kubectl (label namespace .+)$", said, re.MULTILINE)
+    assert f"namespace/{namespace} labeled" in cluster.kubectl(*shlex.split(label))
     assert f"kubectl rollout status deployment/twinlease-operator --namespace {namespace}" in said
     assert f"helm test twinlease --namespace {namespace}" in said
 
@@ -160,6 +163,24 @@ def test_monitors_are_there_where_the_cluster_knows_them(
     assert "no PodMonitor was made" not in said
     monitors = cluster.api.get(f"/apis/monitoring.coreos.com/v1/namespaces/{namespace}/podmonitors")["items"]
     assert [each["metadata"]["name"] for each in monitors] == ["twinlease-operator", "twinlease-servers"]
+
+
+def test_the_readmes_commands_install_and_upgrade_and_keep_what_was_set(cluster: Cluster, namespace: str) -> None:
+    lines = README.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    install, upgrade = (shlex.split(line) for line in lines if line.startswith(("helm install", "helm upgrade")))
+    place = f"{namespace}-new"
+    given = {"twinlease-system": place, "charts/twinlease": str(CHART), "image.tag=TAG": "image.tag=next"}
+    given["image.repository=REGISTRY/twinlease"] = "image.repository=registry.example/twinlease"
+
+    def image() -> str:
+        (container,) = cluster.api.get(DEPLOYMENT.format(place))["spec"]["template"]["spec"]["containers"]
+        return str(container["image"])
+
+    cluster.helm(*(given.get(word, word) for word in install[1:]), "--set", "replicas=3")
+    assert image() == "registry.example/twinlease:dev"
+    cluster.helm(*(given.get(word, word) for word in upgrade[1:]))
+    assert image() == "registry.example/twinlease:next"
+    assert cluster.api.get(DEPLOYMENT.format(place))["spec"]["replicas"] == 3
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
