@@ -43,9 +43,15 @@ lock: $(STAMP) ## Resolve the dependencies anew into the lock files
 	    --output-file requirements$${group:+-$$group}.lock; done
 
 .PHONY: crds
-crds: install ## Generate crds/ from operator/twinlease/api, and manifests/admission.yaml from what the operator looks for
+crds: install ## Generate crds/ from operator/twinlease/api, and the chart's copies of them and of the admission policy
 	$(BIN)/twinlease crds --output crds
-	cp operator/twinlease/controller/manifests/admission.yaml manifests/admission.yaml
+	$(BIN)/twinlease crds --output charts/twinlease/files/crds
+	cp operator/twinlease/controller/manifests/admission.yaml charts/twinlease/files/admission.yaml
+
+.PHONY: manifests
+manifests: crds ## Render manifests/ from charts/twinlease, and the table of its values
+	$(BIN)/python -m tests.chart.plain
+	$(BIN)/python -m tests.chart.table
 
 .PHONY: reference
 reference: install ## Generate docs/reference.md from operator/twinlease/api
@@ -83,6 +89,10 @@ model: install ## Explore the model of the protocol, and take away one rule afte
 test-api: lab-build ## Against a real kube-apiserver
 	$(PYTEST) tests/api
 
+.PHONY: chart-test
+chart-test: lab-build ## The Helm chart, with the real Helm against a real kube-apiserver
+	$(PYTEST) tests/chart
+
 .PHONY: test-net test-net-sidecars test-net-daemons
 test-net: test-net-daemons test-net-sidecars ## Real DHCP servers and clients in network namespaces (root)
 test-net-sidecars: install system-packages
@@ -96,7 +106,8 @@ test-e2e: lab-build ## On the lab: a real three-node cluster on this machine (ro
 
 .PHONY: test
 test: lint test-unit test-model lab-build ## All of them
-	$(MAKE) --jobs=3 --output-sync=target --no-print-directory test-api test-net  # they wait more than they compute
+	# They wait more than they compute.
+	$(MAKE) --jobs=3 --output-sync=target --no-print-directory test-api test-net chart-test docs-test
 	$(MAKE) --no-print-directory test-e2e
 
 .PHONY: test-full

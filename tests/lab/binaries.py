@@ -85,10 +85,10 @@ def _build(target: Path, flags: str) -> None:
     (target / "path" / "kubectl").symlink_to("../labkube")
 
 
-def go_build(sources: Path, output: Path, flags: str = "-s -w") -> None:
-    """Build a Go module into a static executable."""
+def go_build(sources: Path, output: Path, flags: str = "-s -w", package: str = ".") -> None:
+    """Build a Go module, or a package that it requires, into a static executable."""
     run(
-        ["go", "build", "-trimpath", "-buildvcs=false", f"-ldflags={flags}", "-o", str(output), "."],
+        ["go", "build", "-trimpath", "-buildvcs=false", f"-ldflags={flags}", "-o", str(output), package],
         cwd=sources,
         env={"CGO_ENABLED": "0", "GOFLAGS": os.environ.get("GOFLAGS", ""), "GOWORK": "off"},
         timeout=_BUILD_SECONDS,

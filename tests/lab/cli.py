@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from tests.lab import binaries, images, packages, paths
+from tests.lab import binaries, helm, images, packages, paths
 from tests.lab.cgroups import CgroupError
 from tests.lab.cluster import Lab, NotRunningError, exports, take_down
 from tests.lab.leftovers import LeftoversError
@@ -65,7 +65,7 @@ def make_parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="start the lab")
     up.add_argument("--force", action="store_true", help="take away an earlier lab first")
     up.add_argument("--crds", type=Path, metavar="DIR", help="apply these definitions before the controllers start")
-    commands.add_parser("build", help="build what the cache lacks: Kubernetes, the base and pause images")
+    commands.add_parser("build", help="build what the cache lacks: Kubernetes, Helm, the base and pause images")
     commands.add_parser("down", help="take the lab away; harmless when there is none")
     commands.add_parser("image", help="build the project's image and import it into the nodes")
     commands.add_parser("env", help='print shell lines: eval "$(python -m tests.lab env)"')
@@ -109,6 +109,7 @@ def _build(chosen: argparse.Namespace) -> None:
     del chosen
     packages.check()
     binaries.ensure()
+    helm.ensure()
     images.pause()
     images.base()
     sys.stdout.write(f"everything is in {paths.cache_directory()}\n")

@@ -12,6 +12,7 @@ from twinlease import __version__
 _COMMANDS: Final = {
     "operator": ("twinlease.controller.main", "run the operator"),
     "sidecar": ("twinlease.sidecar.main", "run the sidecar of one server"),
+    "verify": ("twinlease.cli.verify", "try whether the installation works, with the operator's own account"),
     "crds": ("twinlease.cli.crds", "print the CustomResourceDefinitions, or write them with --output DIR"),
     "fields": ("twinlease.cli.fields", "print the reference of all fields, or write it with --output FILE"),
     "metrics": ("twinlease.cli.metrics", "print what is measured, in Markdown, or write it with --output FILE"),

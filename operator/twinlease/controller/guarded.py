@@ -1,7 +1,7 @@
 """Whether the API server keeps each sidecar to its own part of the serving lease: asked now and then, remembered.
 
-What it should do is said once, in ``manifests/admission.yaml`` beside the objects that we make; the file of that name
-that users apply is a copy of it.
+What it should do is said once, in ``manifests/admission.yaml`` beside the objects that we make; what Helm installs and
+what users apply are copies of it.
 """
 
 import logging

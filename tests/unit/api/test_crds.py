@@ -17,7 +17,8 @@ from twinlease.api.server import ServerSpec
 from twinlease.api.types import Duration, Model
 from twinlease.cli.crds import manifest
 
-CRDS = Path(__file__).resolve().parents[3] / "crds"
+ROOT = Path(__file__).resolve().parents[3]
+CRDS = ROOT / "crds"
 FORBIDDEN = {"$ref", "$defs", "definitions", "title", "propertyNames", "patternProperties", "uniqueItems", "const"}
 
 
@@ -36,9 +37,10 @@ def root(name: str) -> dict[str, Any]:
     return dict(definitions()[name]["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
 
 
-def test_the_files_say_what_the_types_say() -> None:
+@pytest.mark.parametrize("directory", ["crds", "charts/twinlease/files/crds"])
+def test_the_files_say_what_the_types_say(directory: str) -> None:
     expected = {name: manifest(definition) for name, definition in definitions().items()}
-    found = {path.name: path.read_text(encoding="utf-8") for path in CRDS.iterdir()}
+    found = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / directory).iterdir()}
     assert found == expected, "run `make crds`"
 
 

@@ -22,7 +22,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert dispatch(["--help"]) == 0
     out = capsys.readouterr().out
-    assert all(f"  {name} " in out for name in ("operator", "sidecar", "crds", "version"))
+    assert all(f"  {name} " in out for name in ("operator", "sidecar", "verify", "crds", "version"))
 
 
 @pytest.mark.parametrize("argv", [[], ["serve"]])

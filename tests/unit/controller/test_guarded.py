@@ -23,7 +23,8 @@ def as_served() -> tuple[Json, Json]:
 
 def test_what_users_apply_is_what_the_operator_looks_for() -> None:
     source = ROOT / "operator/twinlease/controller/manifests/admission.yaml"
-    assert (ROOT / "manifests/admission.yaml").read_bytes() == source.read_bytes(), "make crds"
+    for copy in ("manifests/admission.yaml", "charts/twinlease/files/admission.yaml"):
+        assert (ROOT / copy).read_bytes() == source.read_bytes(), "make manifests"
 
 
 def test_the_shipped_one_is_in_force_as_written_and_as_served() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab import helm
 from tests.lab.binaries import COMPONENTS, KUBE_SOURCES, digest, linker_flags
 
 
@@ -43,3 +44,10 @@ def test_all_of_kubernetes_is_of_one_version() -> None:
 def test_the_program_knows_every_component() -> None:
     source = (KUBE_SOURCES / "main.go").read_text(encoding="utf-8")
     assert all(f'"{component}"' in source for component in COMPONENTS)
+
+
+def test_helm_is_told_its_version() -> None:
+    flags = helm.linker_flags((helm.SOURCES / "go.mod").read_text(encoding="utf-8"))
+    assert re.search(r"version\.version=v4\.\d+\.\d+$", flags)
+    with pytest.raises(ValueError, match="requires no"):
+        helm.linker_flags("module x\n")
