@@ -23,8 +23,11 @@ system-packages: ## Install the Debian packages that the tests and the lab need 
 	  echo "installing:" $$missing; \
 	  [ "$$(id -u)" = 0 ] || { echo "run as root: apt-get install" $$missing >&2; exit 1; }; \
 	  apt-get update --quiet=2; \
+	  policy=/usr/sbin/policy-rc.d; \
+	  [ -e $$policy ] || { trap "rm -f $$policy" EXIT; printf '#!/bin/sh\nexit 101\n' > $$policy; chmod +x $$policy; }; \
 	  DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$missing > /dev/null; \
-	fi
+	  case " $$(echo $$missing) " in *" prometheus "*) systemctl disable prometheus.service > /dev/null 2>&1 || true;; esac; \
+	fi  # no service is started by its package (exit 101), and Prometheus not at the next boot either
 
 .PHONY: install
 install: $(STAMP) ## Create .venv from the lock files, with the twinlease and kubectl-twinlease commands
@@ -51,6 +54,10 @@ crds: install ## Generate crds/ from operator/twinlease/api, and manifests/admis
 metrics-doc: install ## Generate docs/metrics.md from operator/twinlease/metrics/table.py
 	$(BIN)/twinlease metrics --output docs/metrics.md
 
+.PHONY: monitoring
+monitoring: install ## Generate the chart's alerts and dashboard, and the list of runbooks, from operator/twinlease/monitoring
+	$(BIN)/python -m twinlease.monitoring .
+
 # --- checks, by cost --------------------------------------------------------------------------------------------------
 .PHONY: lint
 lint: install ## ruff, mypy, import-linter
@@ -71,6 +78,10 @@ test-model: install ## The model in brief: under a minute
 model: install ## Explore the model of the protocol, and take away one rule after the other (minutes; DEEP=1: hours)
 	$(BIN)/python -m tests.model $(if $(DEEP),--deep) $(if $(TRACES),--traces $(TRACES)) $(if $(SHOW),--show "$(SHOW)")
 
+.PHONY: rules-test
+rules-test: install system-packages ## Alerts, runbooks and dashboard, by the real promtool and Prometheus
+	$(PYTEST) tests/rules
+
 .PHONY: test-api
 test-api: lab-build ## Against a real kube-apiserver
 	$(PYTEST) tests/api
@@ -84,7 +95,7 @@ test-e2e: lab-build ## On the lab: a real three-node cluster on this machine (ro
 	$(PYTEST) --timeout=900 tests/e2e
 
 .PHONY: test
-test: lint test-unit test-model lab-build ## All of them
+test: lint test-unit test-model rules-test lab-build ## All of them
 	$(MAKE) --jobs=2 --output-sync=target --no-print-directory test-api test-net  # both wait more than they compute
 	$(MAKE) --no-print-directory test-e2e
 

@@ -1,0 +1,108 @@
+"""What is planned, or mends itself: nobody is to be called for it."""
+
+from tests.rules.happenings import BEGIN, END, condition, during, not_redundant, taken_over
+from tests.rules.promtool import Story
+from tests.rules.world import LENGTH_MINUTES, PAIR, PRIMARY, SECONDARY, SERVERS, World, healthy
+from twinlease.metrics import table
+
+_MORE = float(LENGTH_MINUTES)
+
+
+def _rollout() -> World:
+    """Both pods are replaced for a new version, one after the other, three minutes each, and so are the operators."""
+    world = healthy()
+    bad, good = {"status": "False", "reason": "NotNormal"}, {"status": "True", "reason": "Normal"}
+    labels = {**PAIR, "type": "Redundant"}
+    world.info(table.PAIR_CONDITION, labels, (good, 10.0), (bad, 3.0), (good, 2.0), (bad, 3.0), (good, _MORE))
+    world.put(table.PAIR_SERVING, PAIR, (2, 10), (1, 3), (2, 2), (1, 3), (2, _MORE))
+    world.put(table.CONFIG_CURRENT, SECONDARY, (1, 10), (0, 3), 1).put(
+        table.CONFIG_CURRENT, PRIMARY, (1, 10), (0, 8), 1
+    )
+    for component in ("sidecar", "guard"):
+        for each, at in ((SECONDARY, 13), (PRIMARY, 18)):
+            known = {**each, "component": component}
+            world.put(table.SERVER_VERSION, {**known, "version": "1.0.0"}, (1, at), (None, _MORE))
+            world.put(table.SERVER_VERSION, {**known, "version": "1.1.0"}, (None, at), (1, _MORE))
+    world.put(table.BUILD_INFO, {"component": "operator", "version": "1.0.0"}, (1, 5), (None, _MORE))
+    world.put(table.BUILD_INFO, {"component": "operator", "version": "1.1.0"}, (None, 6), (1, _MORE))
+    world.put(table.LEADING, {}, (1, 5), (None, 1), 1)
+    return world.silent(SECONDARY, 10, 13).silent(PRIMARY, 15, 18)
+
+
+def _maintenance() -> World:
+    """One server is stopped on request, its partner takes over at once, and the node is switched off for a while."""
+    world = taken_over(after=0.5)
+    world.put(table.MAINTENANCE, SECONDARY, *during(0, 1))
+    world.states(table.STATE, SECONDARY, *during("Normal", "Unknown")).put(table.RUNNING, SECONDARY, *during(1, 0))
+    return world.silent(SECONDARY, BEGIN + 5, END - 5)
+
+
+def _return() -> World:
+    """A server takes over its partner's leases for half an hour, as long as was computed."""
+    world = not_redundant(healthy()).put(table.PAIR_SERVING, PAIR, *during(2, 1))
+    returning, normal = {"status": "True", "reason": "Returning"}, {"status": "False", "reason": "Normal"}
+    condition(world, "PartnerDown", returning, normal).states(table.PHASE, PAIR, *during("Both", "Returning"))
+    world.states(table.STATE, SECONDARY, *during("Normal", "RecoverWait")).put(table.SERVING, SECONDARY, *during(1, 0))
+    world.states(table.STATE, PRIMARY, *during("Normal", "PartnerDown"))
+    left = ((3000 - 30.0 * place, 0.5) for place in range(100))
+    return world.put(table.RECOVER_REMAINING, SECONDARY, (None, BEGIN), *left, (None, _MORE))
+
+
+def _bring_up() -> World:
+    """A new pair takes twelve minutes to come up: its image is pulled over a slow line."""
+    coming = {"status": "False", "reason": "ComingUp"}
+    world, labels = healthy(), {**PAIR, "type": "Available"}
+    world.info(table.PAIR_CONDITION, labels, (coming, 12.0), ({"status": "True", "reason": "Serving"}, _MORE))
+    redundant = {**PAIR, "type": "Redundant"}
+    world.info(table.PAIR_CONDITION, redundant, (coming, 12.0), ({"status": "True", "reason": "Normal"}, _MORE))
+    world.put(table.PAIR_SERVING, PAIR, (0, 12), 2)
+    for each in SERVERS.values():
+        world.put(table.SERVING, each, (0, 12), 1).put(table.RUNNING, each, (0, 12), 1)
+        world.states(table.STATE, each, ("Unknown", 12.0), "Normal")
+    return world
+
+
+def _blink() -> World:
+    """A node loses its power and is back after four minutes, before anybody takes over."""
+    world, bad, good = healthy(), {"status": "False", "reason": "NotNormal"}, {"status": "True", "reason": "Normal"}
+    world.info(table.PAIR_CONDITION, {**PAIR, "type": "Redundant"}, (good, 10.0), (bad, 4.0), (good, _MORE))
+    world.states(table.STATE, PRIMARY, ("Normal", 10.0), ("CommunicationsInterrupted", 4.0), "Normal")
+    return world.put(table.PAIR_SERVING, PAIR, (2, 10), (1, 4), 2).silent(SECONDARY, 10, 14)
+
+
+def _without_api() -> World:
+    """The API is away for two minutes: no operator leads, the servers serve on by each other's promises."""
+    world = healthy()
+    world.put(table.PAIR_SERVING, PAIR, (2, 10), (None, 2), 2).put(table.PAIR_EPOCH, PAIR, (7, 10), (None, 2), 7)
+    world.put(table.FAILURES, PAIR, (0, 10), (None, 2), 0).put(table.LEADING, {}, (1, 10), (0, 2), 1)
+    age = [(20 + 30.0 * place, 0.5) for place in range(5)]
+    for each in SERVERS.values():
+        world.put(table.RENEWAL_AGE, each, (20, 10), *age, 20)
+        world.states(table.PERMIT, each, ("Held", 10.0), ("Promised", 2.5), "Held")
+    return world
+
+
+def _reservations_only() -> World:
+    """A pool has no dynamic addresses at all."""
+    world = healthy()
+    for each in SERVERS.values():
+        for state in ("active", "free", "backup", "abandoned", "other"):
+            world.put(table.POOL_ADDRESSES, {**each, "pool": "fixed", "state": state}, 0)
+        for owner in ("own", "peer"):
+            world.put(table.POOL_FREE, {**each, "pool": "fixed", "owner": owner}, 0)
+    return world
+
+
+CALM = {
+    build.__name__.removeprefix("_").replace("_", "-"): Story(alert="", world=build())
+    for build in (
+        healthy,
+        _rollout,
+        _maintenance,
+        _return,
+        _bring_up,
+        _blink,
+        _without_api,
+        _reservations_only,
+    )
+}
