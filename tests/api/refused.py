@@ -106,6 +106,7 @@ CASES: list[Case] = [
     *_bounds("spec.primary.failoverPort", 1, 65535),
     *_bounds("spec.secondary.failoverPort", 1, 65535),
     *_bounds("spec.omapiPort", 1, 65535),
+    *_bounds("spec.metricsPort", 0, 65535),
     *_durations("pair", "spec.failover.mclt", "5s", "24h", "4s", "25h", "soon", "1.5h", "-5m", "30m1h"),
     *_durations("pair", "spec.failover.maxResponseDelay", "3s", "10m", "2s", "601s"),
     *_durations("pair", "spec.partnerDown.after", "5s", "24h", "4s"),
@@ -172,6 +173,10 @@ CASES: list[Case] = [
         "spec.omapiPort",
         647,
         "must differ from spec.primary.failoverPort and spec.secondary.failoverPort",
+    ),
+    *(
+        _field(f"metricsPort {port}", "pair", "spec.metricsPort", port, says)
+        for port, says in ((1, "must be 1024 or above"), (1023, "must be 1024 or above"), (7911, "must differ from"))
     ),
     _field(
         "a serving lease as long as partnerDown.after",

@@ -58,6 +58,7 @@ def test_a_minimal_pair_gets_the_defaults(api: Rest, namespace: str) -> None:
         "storage": {"reclaimPolicy": "Retain"},
         "omapiPort": 7911,
         "peerPort": 7912,
+        "metricsPort": 7913,
         "resources": {"server": {}, "sidecar": {}},
         "paused": False,
     }

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,21 @@ from tests.net.apiserver import NAMESPACE, FakeApi
 from tests.net.granting import CALM, Operator
 from tests.net.guarded import INTERFACE, Guard
 from tests.net.jig import SECRET, Jig, Namespace
+from tests.net.services import PRIMARY, SECONDARY
 from tests.net.wallclock import WallClock
 from twinlease.decide.pairview import Policy
 from twinlease.model.service import Service
 from twinlease.model.states import Role
 
 PEER_PORT = 7922
+METRICS_PORT = 7923
+ADDRESSES = {Role.PRIMARY: PRIMARY.ip, Role.SECONDARY: SECONDARY.ip}
 
 
 class Sidecar:
     """The real sidecar as a process; it can be started again and again."""
 
-    def __init__(self, name: str, guard: Guard, api: FakeApi) -> None:
+    def __init__(self, name: str, address: IPv4Address, guard: Guard, api: FakeApi) -> None:
         self.name = name
         self.log = guard.run_dir.parent / "sidecar.log"
         self.process: subprocess.Popen[bytes] | None = None
@@ -46,6 +50,8 @@ class Sidecar:
             "POD_NAMESPACE": NAMESPACE,
             "POD_UID": f"pod-{name}",
             "NODE_NAME": f"node-{name}",
+            "POD_IP": str(address),
+            "TWINLEASE_METRICS_PORT": str(METRICS_PORT),
             "KUBERNETES_SERVICE_HOST": "127.0.0.1",
             "KUBERNETES_SERVICE_PORT": str(self.port),
         }
@@ -96,7 +102,7 @@ class Member:
         self.name = f"lan-{role}"
         self.namespace = namespace
         self.guard = Guard(directory / "pod", namespace)
-        self.sidecar = Sidecar(self.name, self.guard, api)
+        self.sidecar = Sidecar(self.name, ADDRESSES[role], self.guard, api)
         self._api = api
         self._pods = 0
 

@@ -60,6 +60,14 @@ class PairSpec(Model, frozen=True, kw_only=True):
         Meta(ge=1024, le=65535),
         described("UDP port on which the two sidecars talk to each other, on the network of the failover link."),
     ] = 7912
+    metrics_port: Annotated[
+        int,
+        Meta(ge=0, le=65535),
+        described(
+            "TCP port of the sidecars' metrics, on the nodes' own addresses, for Prometheus; 1024 and above, or 0: "
+            "there are none."
+        ),
+    ] = 7913
     image: (
         Annotated[str, Meta(max_length=512), described("Image of the server pods; left out: the operator's own.")]
         | UnsetType

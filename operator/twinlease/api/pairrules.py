@@ -46,6 +46,16 @@ PAIR_RULES = validations(
         path=".omapiPort",
     ),
     rule(
+        "self.metricsPort == 0 || self.metricsPort >= 1024",
+        "must be 1024 or above, for the sidecar has no right to a lower one; or 0, for none",
+        path=".metricsPort",
+    ),
+    rule(
+        "!(self.metricsPort in [self.omapiPort, self.primary.failoverPort, self.secondary.failoverPort])",
+        "must differ from spec.omapiPort, spec.primary.failoverPort and spec.secondary.failoverPort",
+        path=".metricsPort",
+    ),
+    rule(
         "!(has(self.primary.maintenance) && self.primary.maintenance && has(self.secondary.maintenance) && "
         "self.secondary.maintenance)",
         "must be false while spec.primary.maintenance is true: one of them has to serve",

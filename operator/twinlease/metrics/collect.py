@@ -3,8 +3,7 @@
 Nothing is kept between two scrapes, so that what is gone has no series any more.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.metrics import Histogram, disable_created_metrics
@@ -13,32 +12,10 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from twinlease.metrics.sample import Observe, Read, Sample
 from twinlease.metrics.table import Kind, Metric
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-
-
-class Sample(NamedTuple):
-    """One series and its value; ``labels`` are the values of the metric's labels, in its order."""
-
-    metric: Metric
-    labels: tuple[str, ...]
-    value: float
-
-
-Read = Callable[[], Iterable[Sample]]
-
-
-def states(metric: Metric, labels: tuple[str, ...], present: str) -> Iterator[Sample]:
-    """Yield one sample for each value of the last label: 1 for the present one, 0 for the others.
-
-    Args:
-        metric: Of kind ``STATES``.
-        labels: Values of all labels but the last.
-        present: The present value; one that the metric does not know: all are 0.
-    """
-    for value in metric.values:
-        yield Sample(metric, (*labels, value), float(value == present))
 
 
 def families(samples: Iterable[Sample]) -> Iterator[Family]:
@@ -83,7 +60,7 @@ class Exposition:
         self._registry.register(_Reading(read))
         ProcessCollector(registry=self._registry)
 
-    def timings(self, metric: Metric) -> Callable[[float, tuple[str, ...]], None]:
+    def timings(self, metric: Metric) -> Observe:
         """Return what takes in a duration (seconds) with the values of its labels; safe to call from any thread.
 
         Args:

@@ -97,7 +97,7 @@ class Endpoint(threading.Thread):
     An address that cannot be had is said once and tried again for ever: nothing else depends on it.
 
     Args:
-        address: IPv4 address to listen on.
+        address: To listen on, of either family; empty: all of IPv4.
         port: TCP port; 0: any, for tests.
         pages: By path.
         patience: Seconds for a whole request and its answer.
@@ -135,7 +135,8 @@ class Endpoint(threading.Thread):
         """
         if self._socket is not None:
             return
-        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        family = socket.AF_INET6 if ":" in self._address else socket.AF_INET
+        made = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.bind((self._address, self.port))

@@ -28,6 +28,7 @@ _WHOLE_SUBNET = 30
 _NO_HOSTS = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3")))
 """This host, loopback, multicast and reserved (RFC 6890): no client can have an address in them."""
 _MOST_ADDRESSES = 1 << 20
+_FIRST_FREE_PORT = 1024
 """Dynamic addresses of a pool: each costs some 330 bytes in both servers and, for a moment, in every check."""
 
 
@@ -91,9 +92,20 @@ def _shared(spec: PairSpec) -> Iterator[Problem]:
     if spec.omapi_port in (first.failover_port, second.failover_port):
         allowed = "differ from spec.primary.failoverPort and spec.secondary.failoverPort"
         yield Problem(path="spec.omapiPort", value=str(spec.omapi_port), allowed=allowed)
+    yield from _metrics_port(spec)
     if first.maintenance and second.maintenance:
         allowed = "be false while spec.primary.maintenance is true: one of them has to serve"
         yield Problem(path="spec.secondary.maintenance", value="true", allowed=allowed)
+
+
+def _metrics_port(spec: PairSpec) -> Iterator[Problem]:
+    port = spec.metrics_port
+    if 0 < port < _FIRST_FREE_PORT:
+        allowed = f"be {_FIRST_FREE_PORT} or above, for the sidecar has no right to a lower one; or 0, for none"
+        yield Problem(path="spec.metricsPort", value=str(port), allowed=allowed)
+    if port in (spec.omapi_port, spec.primary.failover_port, spec.secondary.failover_port):
+        allowed = "differ from spec.omapiPort, spec.primary.failoverPort and spec.secondary.failoverPort"
+        yield Problem(path="spec.metricsPort", value=str(port), allowed=allowed)
 
 
 def _serving_lease(spec: PairSpec) -> Iterator[Problem]:

@@ -19,6 +19,7 @@ from twinlease.sidecar.board import Board, Parts
 from twinlease.sidecar.doing import Doer
 from twinlease.sidecar.holding import EVERY_SECONDS, Holder
 from twinlease.sidecar.looking import Looker
+from twinlease.sidecar.measured import Seen, Tally, tracked
 from twinlease.sidecar.observed import Candidate, Verdict
 from twinlease.sidecar.plan import Action, Step, plan
 from twinlease.sidecar.report import dated, report
@@ -39,6 +40,9 @@ _LOGGED = 300
 class Agent:
     """Looks after one server.
 
+    Attributes:
+        seen: The last look, for the metrics; None: there was none yet. For other threads to read.
+
     Args:
         parts: What to work with.
     """
@@ -53,6 +57,8 @@ class Agent:
         self._reported_uid: str | None = None
         self._counted: object = None
         self._said: Step | None = None
+        self._tracked: object = None
+        self.seen: Seen | None = None
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Look after the server until told to stop; the server goes on."""
@@ -152,17 +158,41 @@ class Agent:
 
     def _report(self, step: Step) -> None:
         now = self._board.now
-        if now.desired is None or now.desired.cached:
-            return  # nothing to report to, or nothing that could be reported against
-        if not now.engine_version:
+        if now.desired is None:
+            return  # nothing to report to
+        if not now.engine_version and not now.desired.cached:
             self._board.observe(engine_version=self._engine_version())
-        status = dated(report(self._board.now, step), self._reported, time.time())
+        found = report(self._board.now, step)
+        self._see(found)
+        if now.desired.cached:
+            return  # nothing that could be reported against
+        status = dated(found, self._reported, time.time())
         if status != self._reported:
             self._reported = status
             self._parts.publisher.submit(status)
         elif now.pools is not self._counted:
             self._counted = now.pools
             self._report_again()
+
+    def _see(self, status: ServerStatus) -> None:
+        """Keep what was seen for whoever scrapes."""
+        now, runways = self._board.now, self.seen.runways if self.seen is not None else {}
+        if now.pools is not self._tracked:
+            self._tracked = now.pools
+            runways = tracked(runways, now)
+        self.seen = Seen(now=now, status=status, runways=runways)
+
+    def tally(self) -> Tally:
+        """Return what the other threads have counted; for another thread to call."""
+        renewal, peer = self._parts.renewal, self._parts.peer
+        return Tally(
+            renewals=renewal.succeeded,
+            failures=renewal.failed,
+            renewed=None if renewal.written is None else renewal.written.sent,
+            requests=peer.requests,
+            promises=peer.promises,
+            transitions=self._parts.probe.transitions,
+        )
 
     def _report_again(self) -> None:
         """Have the status written once more if the API holds another one: somebody else changed it."""

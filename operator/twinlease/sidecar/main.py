@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import twinlease
 from twinlease import log, omapi
@@ -36,6 +37,9 @@ from twinlease.sidecar.record import Durable
 from twinlease.sidecar.renewal import Renewal
 from twinlease.sidecar.settings import Settings, SettingsError, from_environment
 from twinlease.sidecar.watcher import Watcher
+
+if TYPE_CHECKING:
+    from twinlease.sidecar.exposed import Exposed
 
 _log = logging.getLogger(__name__)
 
@@ -82,18 +86,32 @@ def assemble(settings: Settings, environment: Mapping[str, str]) -> Agent:
     kind = engine(settings.engine)
     secret = (settings.secret_dir / "secret").read_text(encoding="ascii").strip()
     kind.write_credentials(settings.run_dir, secret)
-    transport = in_cluster(environment, settings.account_dir, agent=f"{MANAGER}/{twinlease.__version__}")
-    parts = _parts(settings, kind, secret, lambda seconds: Client(transport, MANAGER, timeout=seconds))
+    light = in_cluster(environment, settings.account_dir, agent=f"{MANAGER}/{twinlease.__version__}")
+    clocks = Clocks()
+    exposed = _exposed(settings, clocks)
+    transport = light if exposed is None else exposed.timed(light)
+    parts = _parts(settings, kind, secret, clocks, lambda seconds: Client(transport, MANAGER, timeout=seconds))
     agent = Agent(parts)
     watch = NetworkWatch(parts.links, agent.network_changed)
     for thread in (parts.watcher, parts.publisher, parts.renewal, parts.peer, watch):
         thread.start()
+    if exposed is not None:
+        exposed.serve(agent)
     return agent
 
 
-def _parts(settings: Settings, kind: Engine, secret: str, client: Callable[[float], Client]) -> Parts:
+def _exposed(settings: Settings, clocks: Clocks) -> "Exposed | None":
+    """Return what is exported; None: nothing, and then nothing is loaded for it."""
+    if not settings.metrics_port:
+        return None
+    from twinlease.sidecar.exposed import Exposed  # noqa: PLC0415  # prometheus_client takes more than a megabyte
+
+    return Exposed(settings, clocks)
+
+
+def _parts(settings: Settings, kind: Engine, secret: str, clocks: Clocks, client: Callable[[float], Client]) -> Parts:
     """Return everything that the agent works with; nothing of it runs yet."""
-    clocks, wake = Clocks(), threading.Event()
+    wake = threading.Event()
     calm = client(_CALM_SECONDS)
     guard = GuardClient(settings.run_dir / "guard.sock")
     keeper = Keeper(guard, clocks.boot, wake.set)

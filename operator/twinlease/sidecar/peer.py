@@ -153,6 +153,12 @@ _LOOKED_SECONDS = 5.0
 class Peer(threading.Thread):
     """Asks and answers.
 
+    Attributes:
+        terms: How this server stands.
+        place: Where the two listen; None: not known yet.
+        requests: Promises that were asked for.
+        promises: Promises that were got.
+
     Args:
         conversation: The messages.
         promises: What we promise.
@@ -172,6 +178,7 @@ class Peer(threading.Thread):
         super().__init__(name="peer", daemon=True)
         self.terms = Terms()
         self.place: Place | None = None
+        self.requests = self.promises = 0
         self._talk = conversation
         self._promises = promises
         self._keeper = keeper
@@ -253,6 +260,7 @@ class Peer(threading.Thread):
         elif self._long and self._keeper.renounce():
             self._talk.forget_requests()
             self._long, self._renouncing = False, True
+        self.requests += 1
         self._send(sock, self._talk.request(terms, now, long=long, renounce=self._renouncing))
 
     def _receive(self, sock: socket.socket) -> bool:
@@ -288,6 +296,7 @@ class Peer(threading.Thread):
         if found.renounced and not found.refused:
             self._renouncing = False
         if found.seconds:
+            self.promises += 1
             self._keeper.answered(found.asked, found.seconds)
         elif found.refused == UNKNOWN_SESSION:
             self._ask_at = self._clocks.boot()  # known now

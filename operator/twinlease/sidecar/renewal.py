@@ -64,6 +64,12 @@ class Written(Struct, frozen=True):
 class Renewal(threading.Thread):
     """Owns the own part.
 
+    Attributes:
+        written: The last write that succeeded; None: none has.
+        problem: Why the last attempt failed, or empty.
+        succeeded: How many writes did.
+        failed: How many attempts did.
+
     Args:
         client: Returns a client of the API whose calls take so many seconds at most.
         namespace: Of the serving lease.
@@ -87,6 +93,7 @@ class Renewal(threading.Thread):
         super().__init__(name="renewal", daemon=True)
         self.written: Written | None = None
         self.problem = ""
+        self.succeeded = self.failed = 0
         self._client = client
         self._namespace = namespace
         self._leases = leases
@@ -184,6 +191,7 @@ class Renewal(threading.Thread):
         if own.in_force.epoch and not self._rolled_back(draft):
             self._keeper.confirmed(sent, own.in_force)
         self.written = Written(sent, own)
+        self.succeeded += 1
         self._leases.take(answer)
 
     def _rolled_back(self, draft: Draft) -> bool:
@@ -199,6 +207,7 @@ class Renewal(threading.Thread):
         return (own.incarnation, own.epoch) == (draft.own.incarnation, draft.own.epoch)
 
     def _failed(self, error: Exception) -> None:
+        self.failed += 1
         self._pause = min(_MOST_PAUSE, max(_LEAST_PAUSE, 2 * self._pause))
         self._said(str(error))
         if isinstance(error, ApiError) and error.status in {CONFLICT, _UNPROCESSABLE, NOT_FOUND}:

@@ -18,6 +18,7 @@ from twinlease.netlink.choose import Network, NetworkProblem
 from twinlease.sidecar import database
 from twinlease.sidecar.observed import Observed, Verdict
 from twinlease.sidecar.plan import WAITING_FOR_NORMAL, Step
+from twinlease.sidecar.tenure import Standing
 
 NETWORK_READY = "NetworkReady"
 CONFIG_ACCEPTED = "ConfigAccepted"
@@ -197,7 +198,8 @@ def _database(now: Observed) -> Condition:
 def _permit(now: Observed) -> PermitReport:
     """Return why the server may answer; a date that is later at each look is kept by ``dated``."""
     permit, tenure = now.held.permit, now.tenure
-    if not now.unbroken or tenure.given_up or permit.deadline <= now.boot:
+    over = tenure.given_up or now.standing is Standing.REVOKED
+    if not now.unbroken or over or permit.deadline <= now.boot:
         return PermitReport(kind="None")
     kind = "Endless" if permit.deadline == FOR_EVER else "Held" if permit.held > now.boot else "Promised"
     until = "" if kind == "Endless" else timestamp(now.wall + permit.deadline - now.boot)

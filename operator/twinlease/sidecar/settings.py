@@ -5,6 +5,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+_LAST_PORT = 65535
+
 
 class Settings(Struct, frozen=True, kw_only=True):
     """Who this sidecar is and where things are.
@@ -17,6 +19,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         lease_dir: The server's lease database; read only.
         secret_dir: Holds the control key as ``secret``.
         account_dir: Holds the service account's token and the API server's authority.
+        metrics_address: Where metrics are served: the pod's address, which is the node's.
+        metrics_port: TCP port of it; 0: they are not served.
     """
 
     engine: str
@@ -28,6 +32,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     lease_dir: Path
     secret_dir: Path
     account_dir: Path
+    metrics_address: str = ""
+    metrics_port: int = 0
 
 
 class SettingsError(Exception):
@@ -38,8 +44,9 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     """Return the settings of a container's environment.
 
     Raises:
-        SettingsError: A variable is missing.
+        SettingsError: A variable is missing, or is not what it should be.
     """
+    metrics_port = _port(environment.get("TWINLEASE_METRICS_PORT", "0"))
     try:
         return Settings(
             engine=environment.get("TWINLEASE_ENGINE", "ISC"),
@@ -51,6 +58,14 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             lease_dir=Path(environment.get("TWINLEASE_LEASE_DIR", "/var/lib/twinlease")),
             secret_dir=Path(environment.get("TWINLEASE_SECRET_DIR", "/etc/twinlease/omapi")),
             account_dir=Path(environment.get("TWINLEASE_ACCOUNT_DIR", "/var/run/secrets/kubernetes.io/serviceaccount")),
+            metrics_address=environment["POD_IP"] if metrics_port else "",
+            metrics_port=metrics_port,
         )
     except KeyError as error:
         raise SettingsError(f"{error.args[0]} is not set") from error
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) > _LAST_PORT:
+        raise SettingsError(f"TWINLEASE_METRICS_PORT is {text[:20]!r}: it must be a port, or 0 for none")
+    return int(text)

@@ -67,7 +67,14 @@ def test_every_port_is_declared_on_the_host() -> None:
     found = built(primary={"nodeName": "n1", "interface": "eth1", "failoverPort": 1647}, omapiPort=7000)
 
     ports = {(each["hostPort"], each["containerPort"], each["protocol"]) for each in found["containers"][0]["ports"]}
-    assert ports == {(67, 67, "UDP"), (1647, 1647, "TCP"), (7000, 7000, "TCP")}
+    assert ports == {(67, 67, "UDP"), (1647, 1647, "TCP"), (7000, 7000, "TCP"), (7913, 7913, "TCP")}
+
+
+def test_without_a_port_there_are_no_metrics() -> None:
+    found = built(metricsPort=0)
+
+    assert "metrics" not in {each["name"] for each in found["containers"][0]["ports"]}
+    assert {"name": "TWINLEASE_METRICS_PORT", "value": "0"} in found["initContainers"][0]["env"]
 
 
 def test_a_server_stays_on_a_lost_node_and_off_its_partners() -> None:
@@ -94,6 +101,7 @@ def test_placement_is_no_part_of_the_template() -> None:
     [
         {"image": "image:2"},
         {"omapiPort": 7000},
+        {"metricsPort": 0},
         {"priorityClassName": "high"},
         {"resources": {"server": {"limits": {"memory": "1Gi"}}}},
         {"tolerations": [{"key": "dhcp"}]},

@@ -9,7 +9,8 @@ from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
 from twinlease.metrics import table
-from twinlease.metrics.collect import Exposition, Sample, families, states
+from twinlease.metrics.collect import Exposition, families
+from twinlease.metrics.sample import Sample, states
 from twinlease.metrics.table import Exporter, Kind, Metric
 
 ME = ("ns", "lan", "lan-primary", "primary")

@@ -109,6 +109,8 @@ def _server(spec: PairSpec, peer: Peer, pulled: Json) -> Json:
         ("failover", peer.failover_port, "TCP"),
         ("omapi", spec.omapi_port, "TCP"),
     ]
+    if spec.metrics_port:  # the sidecar's; here, where the scheduler and Prometheus look for ports
+        ports.append(("metrics", spec.metrics_port, "TCP"))
     return {
         "name": "server",
         **pulled,
@@ -136,6 +138,7 @@ def _sidecar(owner: Owner, spec: PairSpec, role: Role, pulled: Json) -> Json:
         "POD_NAMESPACE": "metadata.namespace",
         "POD_UID": "metadata.uid",
         "NODE_NAME": "spec.nodeName",
+        "POD_IP": "status.podIP",
     }
     return {
         "name": "sidecar",
@@ -145,6 +148,7 @@ def _sidecar(owner: Owner, spec: PairSpec, role: Role, pulled: Json) -> Json:
         "env": [
             *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()),
             {"name": "TWINLEASE_SERVER", "value": owner.server(role)},
+            {"name": "TWINLEASE_METRICS_PORT", "value": str(spec.metrics_port)},
         ],
         "securityContext": _security([]),
         "resources": _resources(spec.resources.sidecar, _SIDECAR_REQUESTS),
