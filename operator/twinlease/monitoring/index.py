@@ -65,11 +65,11 @@ def index(groups: Iterable[Group]) -> str:
 
 def _table(alerts: Iterable[Alert]) -> str:
     rows = [
-        f"| [{each.name}]({each.name}.md) | {each.severity} | {each.wait} | {_plain(each.summary)} |" for each in alerts
+        f"| [{each.name}]({each.name}.md) | {each.severity} | {each.wait} | {plain(each.summary)} |" for each in alerts
     ]
     return "\n".join(("| alert | severity | after | says |", "|---|---|---|---|", *rows)) + "\n"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return an annotation without its template: the labels' names in capitals."""
     return re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: found[1].upper(), text)
