@@ -1,9 +1,10 @@
 """What Prometheus has scraped of one pair, minute by minute, as promtool's unit tests want it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from twinlease.metrics import table
+from twinlease.metrics.collect import Sample
 from twinlease.metrics.table import Kind, Metric
 from twinlease.model.states import Role
 
@@ -25,12 +26,15 @@ class World:
 
     def __init__(self) -> None:
         self._series: dict[str, Sequence[Piece]] = {}
+        self._known: dict[str, tuple[Metric, tuple[str, ...]]] = {}
 
     def put(self, metric: Metric, labels: Mapping[str, str], *pieces: Piece | float | str) -> "World":
         """Set a series; a number stands for a piece that goes on for ever."""
         assert set(labels) == set(metric.labels), f"{metric.name}: {sorted(labels)}"
         made = [piece if isinstance(piece, tuple) else (piece, float(LENGTH_MINUTES)) for piece in pieces]
-        self._series[_selector(metric.name, labels)] = made
+        selector = _selector(metric.name, labels)
+        self._series[selector] = made
+        self._known[selector] = metric, tuple(labels[each] for each in metric.labels)
         return self
 
     def states(self, metric: Metric, labels: Mapping[str, str], *pieces: Piece | str) -> "World":
@@ -64,11 +68,6 @@ class World:
             self.put(metric, {**labels, **each}, *one)
         return self
 
-    def without(self, part: str) -> "World":
-        """Take away every series whose selector holds a text."""
-        self._series = {selector: pieces for selector, pieces in self._series.items() if part not in selector}
-        return self
-
     def silent(self, server: Mapping[str, str], after: float, back: float = LENGTH_MINUTES) -> "World":
         """Have all that a server's sidecar says disappear after so many minutes, and return at minute ``back``."""
         for selector, pieces in self._series.items():
@@ -76,6 +75,14 @@ class World:
             if own and f'server="{server["server"]}"' in selector:
                 self._series[selector] = _cut(pieces, after, back)
         return self
+
+    def at(self, minutes: float) -> Iterator[Sample]:
+        """Yield what is exported at a time."""
+        place = int(minutes * 60 / STEP_SECONDS)
+        for selector, pieces in self._series.items():
+            value = _samples(pieces)[place]
+            if value is not None:
+                yield Sample(*self._known[selector], float(value))
 
     def as_input(self) -> list[dict[str, str]]:
         """Return the input series of a promtool test."""

@@ -1,14 +1,17 @@
 """The files that are made from all this, by their paths in the repository."""
 
+import json
 from collections.abc import Mapping
 
 import yaml
 
 from twinlease.monitoring.alert import rules
 from twinlease.monitoring.alerts import GROUPS
+from twinlease.monitoring.dashboard import dashboard
 from twinlease.monitoring.index import index
 
 ALERTS = "charts/twinlease/files/alerts.yaml"
+DASHBOARD = "charts/twinlease/files/dashboard.json"
 INDEX = "docs/runbooks/README.md"
 
 _HEADER = "# Generated from operator/twinlease/monitoring by `make monitoring`: edit the alerts there, not this file.\n"
@@ -27,7 +30,7 @@ _Dumper.add_representer(str, _text)
 
 def texts() -> Mapping[str, str]:
     """Return each file's text by its path; the same alerts and panels always give the same."""
-    return {ALERTS: _alerts(), INDEX: index(GROUPS)}
+    return {ALERTS: _alerts(), DASHBOARD: json.dumps(dashboard(), indent=1) + "\n", INDEX: index(GROUPS)}
 
 
 def _alerts() -> str:
