@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from twinlease.metrics import table
-from twinlease.metrics.collect import Sample
+from twinlease.metrics.sample import Sample
 from twinlease.metrics.table import Kind, Metric
 from twinlease.model.states import Role
 

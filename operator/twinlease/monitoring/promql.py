@@ -44,11 +44,17 @@ def only(selected: str, where: str, labels: tuple[str, ...] = OF_SERVER) -> str:
 def lately(counter: str, span: str, more: str) -> str:
     """Return by how much a counter of a server rose within a span; one that begins above 0 rose by that.
 
-    A counter that appears with its first event has no earlier value from which Prometheus could see it rise.
+    A counter that appears with its first event has no earlier value from which Prometheus could see it rise. Earlier
+    means within a day: what Prometheus itself missed for a while is nothing new.
     """
     risen = per_server(f"increase({counter}[{span}])", more)
-    appeared = per_server(f"{counter} unless {counter} offset {span}", more)
+    appeared = per_server(f"{counter} unless {earlier(counter, span)}", more)
     return f"(\n  {risen} > 0\n  or\n  {appeared} > 0\n)"
+
+
+def earlier(counter: str, span: str) -> str:
+    """Return a counter as it was a span ago, or when it was last heard of within a day before that."""
+    return f"last_over_time({counter}[1d] offset {span})"
 
 
 def told(expr: str, text: str, how: str = "value | humanizeDuration") -> str:

@@ -1,6 +1,6 @@
 """What is planned, or mends itself: nobody is to be called for it."""
 
-from tests.rules.happenings import BEGIN, END, condition, during, not_redundant, taken_over
+from tests.rules.happenings import BEGIN, END, condition, during, judged, no_power, not_redundant, taken_over
 from tests.rules.promtool import Story
 from tests.rules.world import LENGTH_MINUTES, PAIR, PRIMARY, SECONDARY, SERVERS, World, healthy
 from twinlease.metrics import table
@@ -37,6 +37,20 @@ def _maintenance() -> World:
     return world.silent(SECONDARY, BEGIN + 5, END - 5)
 
 
+def _left_alone() -> World:
+    """One server of a paused pair is stopped on request: nobody takes over, and the node is off for a while."""
+    world = judged("WaitingForEvidence", no_power()).put(table.MAINTENANCE, SECONDARY, *during(0, 1))
+    return world.silent(SECONDARY, BEGIN + 5, END - 5)
+
+
+def _missed() -> World:
+    """Prometheus misses nine minutes; what happened before them is nothing new after it. Watched from minute 40 on."""
+    world = healthy()
+    for reason in ("ClockStepped", "Exited"):
+        world.put(table.EXITS, {**PRIMARY, "reason": reason}, 7)
+    return world.silent(PRIMARY, 41, 50)
+
+
 def _return() -> World:
     """A server takes over its partner's leases for half an hour, as long as was computed."""
     world = not_redundant(healthy()).put(table.PAIR_SERVING, PAIR, *during(2, 1))
@@ -44,6 +58,8 @@ def _return() -> World:
     condition(world, "PartnerDown", returning, normal).states(table.PHASE, PAIR, *during("Both", "Returning"))
     world.states(table.STATE, SECONDARY, *during("Normal", "RecoverWait")).put(table.SERVING, SECONDARY, *during(1, 0))
     world.states(table.STATE, PRIMARY, *during("Normal", "PartnerDown"))
+    world.put(table.POOL_FREE, {**SECONDARY, "pool": "office", "owner": "own"}, *during(40, 0))
+    world.put(table.POOL_RUNWAY, {**SECONDARY, "pool": "office"}, *during("Inf", 600))
     left = ((3000 - 30.0 * place, 0.5) for place in range(100))
     return world.put(table.RECOVER_REMAINING, SECONDARY, (None, BEGIN), *left, (None, _MORE))
 
@@ -82,6 +98,20 @@ def _without_api() -> World:
     return world
 
 
+def _unheard() -> World:
+    """Both nodes lose the API for four minutes, and not the operator: it hears nobody, and both serve on."""
+    world, good = healthy(), {"status": "True", "reason": "Serving"}
+    bad = {"status": "False", "reason": "NoReport"}
+    world.info(table.PAIR_CONDITION, {**PAIR, "type": "Available"}, (good, 10.0), (bad, 4.0), (good, _MORE))
+    return world.put(table.PAIR_SERVING, PAIR, (2, 10), (0, 4), 2)
+
+
+def _scraped_in_part() -> World:
+    """Prometheus reaches one server, which recovers; that the other serves it hears from the operator."""
+    world = _return()
+    return world.silent(PRIMARY, BEGIN, BEGIN + 9)
+
+
 def _reservations_only() -> World:
     """A pool has no dynamic addresses at all."""
     world = healthy()
@@ -94,15 +124,21 @@ def _reservations_only() -> World:
 
 
 CALM = {
-    build.__name__.removeprefix("_").replace("_", "-"): Story(alert="", world=build())
+    build.__name__.removeprefix("_").replace("_", "-"): Story(
+        alert="", world=build(), since=40 if build is _missed else 0
+    )
     for build in (
         healthy,
         _rollout,
         _maintenance,
+        _left_alone,
+        _missed,
         _return,
         _bring_up,
         _blink,
         _without_api,
+        _unheard,
+        _scraped_in_part,
         _reservations_only,
     )
 }

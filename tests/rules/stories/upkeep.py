@@ -95,6 +95,17 @@ STORIES = (
         until=BEGIN + 34,
     ),
     story(
+        "TwinleaseServerCrashing",
+        healthy().put(table.EXITS, {**PRIMARY, "reason": "Signalled"}, (None, BEGIN), (1, 2), (2, 2), (3, _MORE)),
+        _PRIMARY,
+        (
+            "dhcpd of net/lan-primary ends by itself again and again",
+            "dhcpd of net/lan-primary ended by itself 3 times within 30 minutes. 2 of 2 servers answer clients.",
+        ),
+        since=BEGIN + 4,
+        until=BEGIN + 30,
+    ),
+    story(
         "TwinleaseSidecarAbsent",
         healthy().silent(SECONDARY, BEGIN, END),
         _SECONDARY,

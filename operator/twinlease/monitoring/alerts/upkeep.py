@@ -7,6 +7,7 @@ from twinlease.monitoring.promql import (
     PAIR,
     SERVER,
     SERVING,
+    earlier,
     only,
     per_pair,
     per_server,
@@ -16,6 +17,7 @@ from twinlease.monitoring.promql import (
 
 _INVALID = 'twinlease_pair_condition{type="Valid", status="False"}'
 _PAIR_INVALID = f'label_replace({per_pair(_INVALID)}, "kind", "DHCPFailoverPair", "", "")'
+_ENDS = 'twinlease_server_exits_total{reason=~"Signalled|Exited"}'
 _OPERATORS = 'twinlease_build_info{component="operator"}'
 
 GROUP = Group(
@@ -73,13 +75,13 @@ GROUP = Group(
         ),
         Alert(
             name="TwinleaseServerCrashing",
+            # Not increase(): a counter that appears with its first event has no earlier value.
             expr=f"sum by ({', '.join(OF_SERVER)}) (\n"
-            '  increase(twinlease_server_exits_total{reason=~"Signalled|Exited"}[30m])\n) > 2.5',
+            f"  clamp_min({_ENDS} - ({earlier(_ENDS, '30m')} or {_ENDS} * 0), 0)\n) > 2",
             wait="0s",
             severity=Severity.WARNING,
             summary=f"dhcpd of {SERVER} ends by itself again and again",
-            description=f'dhcpd of {SERVER} ended by itself {{{{ $value | printf "%.0f" }}}} times within 30 minutes.'
-            + SERVING,
+            description=f"dhcpd of {SERVER} ended by itself {{{{ $value }}}} times within 30 minutes." + SERVING,
         ),
         Alert(
             name="TwinleaseSidecarAbsent",
