@@ -2,7 +2,7 @@
 
 from tests.rules.happenings import BEGIN, END, condition, during, judged, no_power, not_redundant, taken_over
 from tests.rules.promtool import Story
-from tests.rules.world import LENGTH_MINUTES, PAIR, PRIMARY, SECONDARY, SERVERS, World, healthy
+from tests.rules.world import LENGTH_MINUTES, PAIR, PRIMARY, SECONDARY, SERVERS, World, healthy, rising
 from twinlease.metrics import table
 
 _MORE = float(LENGTH_MINUTES)
@@ -30,11 +30,17 @@ def _rollout() -> World:
 
 
 def _maintenance() -> World:
-    """One server is stopped on request, its partner takes over at once, and the node is switched off for a while."""
+    """One server is stopped on request, its partner takes over at once, and the node is switched off for a while.
+
+    Meanwhile a change waits for it, and the survivor has nobody to promise it anything.
+    """
     world = taken_over(after=0.5)
     world.put(table.MAINTENANCE, SECONDARY, *during(0, 1))
     world.states(table.STATE, SECONDARY, *during("Normal", "Unknown")).put(table.RUNNING, SECONDARY, *during(1, 0))
-    return world.silent(SECONDARY, BEGIN + 5, END - 5)
+    world.put(table.RENEWAL_AGE, SECONDARY, *during(20, 900)).put(table.FENCE, SECONDARY, *during(1, 0))
+    world.put(table.CONFIG_CURRENT, PRIMARY, *during(1, 0))
+    promises = *rising(0, 0.5, by=30, until=BEGIN)[:-1], (600.0, END - BEGIN), *rising(630, 0.5, by=30)
+    return world.put(table.PROMISES_RECEIVED, PRIMARY, *promises).silent(SECONDARY, BEGIN + 15, END - 5)
 
 
 def _left_alone() -> World:
@@ -62,6 +68,15 @@ def _return() -> World:
     world.put(table.POOL_RUNWAY, {**SECONDARY, "pool": "office"}, *during("Inf", 600))
     left = ((3000 - 30.0 * place, 0.5) for place in range(100))
     return world.put(table.RECOVER_REMAINING, SECONDARY, (None, BEGIN), *left, (None, _MORE))
+
+
+def _unfenced_by_wish() -> World:
+    """The servers of a pair serve without end, as the user wants it: no kernel fences them."""
+    world = healthy()
+    for each in SERVERS.values():
+        world.put(table.FENCE, each, 0).put(table.PERMIT_REMAINING, each, "Inf")
+        world.states(table.PERMIT, each, "Endless")
+    return world
 
 
 def _bring_up() -> World:
@@ -134,6 +149,7 @@ CALM = {
         _left_alone,
         _missed,
         _return,
+        _unfenced_by_wish,
         _bring_up,
         _blink,
         _without_api,
