@@ -1,5 +1,6 @@
 """The operator as a process: leading, takeover, release, many pairs, memory."""
 
+import http.client
 import itertools
 import logging
 import os
@@ -11,12 +12,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.api.operating import account_kubeconfig, administrator
 from tests.api.world import World
-from tests.lab.apiserver import ApiServer
+from tests.lab.apiserver import ApiServer, free_ports
 from tests.lab.waiting import until
 from twinlease.kube.protocol import LEASES, PAIRS, RESERVATIONS, ROLE_BINDINGS, ROLES, Json, Transport
+from twinlease.metrics.table import TABLE, Exporter, Kind
 
 Launch = Callable[..., subprocess.Popen[bytes]]
 PAIR_COUNT = 10
@@ -41,9 +44,9 @@ def launch(server: ApiServer, rights: Transport, namespace: str, tmp_path: Path)
     kubeconfig.write_text(account_kubeconfig(server, "twinlease-system", "twinlease-operator"), encoding="utf-8")
     started = []
 
-    def start(name: str) -> subprocess.Popen[bytes]:
+    def start(name: str, *more: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "twinlease", "operator", "--kubeconfig", str(kubeconfig)]
-        command += ["--namespace", namespace, "--lease-namespace", namespace, "--image", "image:1"]
+        command += ["--namespace", namespace, "--lease-namespace", namespace, "--image", "image:1", *more]
         started.append(subprocess.Popen(command, env={**os.environ, "POD_NAME": name, "MALLOC_ARENA_MAX": "2"}))
         return started[-1]
 
@@ -93,6 +96,75 @@ def test_a_pair_comes_up_and_the_other_operator_takes_over(world: World, launch:
     launch("three")
     two.kill()
     until("three leads once two's lease has ended", lambda: holder(world) == "three", timeout=40)
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    """Ask an operator for a page; status 0: nobody listens yet."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    except ConnectionRefusedError:
+        return 0, ""
+    finally:
+        connection.close()
+
+
+def scrape(port: int) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Return all series of an operator."""
+    status, text = get(port, "/metrics")
+    assert status == 200, text
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_the_leader_tells_of_its_pairs_and_the_other_that_it_follows(world: World, launch: Launch) -> None:
+    first, second = free_ports(2)
+    launch("one", "--http-port", str(first))
+    until("one leads", lambda: holder(world) == "one", timeout=30)
+    launch("two", "--http-port", str(second))
+    world.pair()
+    world.pool()
+    until("the pair is redundant", lambda: redundant(world), timeout=30)
+    until("both are ready", lambda: all(get(port, "/readyz") == (200, "ok\n") for port in (first, second)), timeout=20)
+    assert [get(port, "/healthz") for port in (first, second)] == [(200, "ok\n")] * 2
+
+    me = {"namespace": world.namespace, "pair": "p"}
+
+    def value(port: int, name: str, **labels: str) -> float | None:
+        return scrape(port).get((f"twinlease_{name}", frozenset(labels.items())))
+
+    until("it is told", lambda: value(first, "pair_serving_servers", **me) == 2, timeout=10)
+    assert [value(port, "operator_leading") for port in (first, second)] == [1, 0]
+    assert value(first, "pair_phase", **me, phase="Both") == 1
+    assert value(first, "pair_condition", **me, type="Redundant", status="True", reason="Normal") == 1
+    assert value(first, "pair_objects", **me, kind="DHCPPool", valid="true") == 1
+    for role in ("primary", "secondary"):
+        assert value(first, "pair_server_state", **me, server=f"p-{role}", role=role, state="Normal") == 1
+    assert value(first, "operator_admission_policy") is not None
+    found = scrape(first)
+    decided = [value for (name, labels), value in found.items() if name == "twinlease_pair_decisions_total"]
+    assert sum(decided) > 3
+    looks = "twinlease_operator_reconcile_duration_seconds_count", frozenset({("result", "ok")})
+    assert found[looks] > 3
+    asked = "twinlease_api_request_duration_seconds_count", frozenset({("method", "GET"), ("result", "ok")})
+    assert found[asked] > 10
+    names = {name for name, _ in found}
+    promised = {each.name for each in TABLE if each.by == (Exporter.LEADER,) and each.kind is not Kind.HISTOGRAM}
+    # Nobody is cut off.
+    assert promised - names <= {"twinlease_pair_takeover_in_seconds"}
+    assert not any(name.startswith("twinlease_pair") for name, _ in scrape(second))
+
+    world.admin.delete(PAIRS, "p", world.namespace)
+    until(
+        "the pair has no series any more",
+        lambda: not any(("pair", "p") in labels for _, labels in scrape(first)),
+        timeout=20,
+    )
 
 
 class Crowd(World):

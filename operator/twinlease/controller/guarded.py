@@ -57,6 +57,11 @@ class Guarded:
                 self._holds = self._ask()
             return self._holds
 
+    @property
+    def known(self) -> bool | None:
+        """What was found last; None: nobody has looked yet."""
+        return self._holds if self._asked is not None else None
+
     def _ask(self) -> bool:
         try:
             missing = weakness(self._client.find(POLICIES, NAME), self._client.find(BINDINGS, NAME))

@@ -4,13 +4,13 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from twinlease.controller import reconcile, snapshot, watch
+from twinlease.controller import measured, reconcile, snapshot, watch
 from twinlease.controller.acceptance import Acceptance
 from twinlease.controller.apply import Executor, NotLeadingError
 from twinlease.controller.cache import Cache, PairKey
@@ -28,6 +28,8 @@ from twinlease.decide.dates import Clocks
 from twinlease.kube.client import Client
 from twinlease.kube.protocol import NODES, PAIRS, SERVING_LEASES, ApiError, Json, Resource
 from twinlease.log import kv
+from twinlease.metrics import table
+from twinlease.metrics.sample import Sample
 
 _log = logging.getLogger(__name__)
 
@@ -78,6 +80,7 @@ class Controller:
         render: Returns a server's configuration.
         judge: Validation and ledger.
         may_write: Asked before every write.
+        looked: Gets how many seconds each look took, and how it ended: ``ok``, ``refused`` or ``failed``.
         clock: Wall clock, seconds since the epoch.
         monotonic: Seconds by a clock that nobody sets.
     """
@@ -90,6 +93,7 @@ class Controller:
         render: Render,
         judge: Judge,
         may_write: Callable[[], bool],
+        looked: Callable[[float, str], None] = lambda _seconds, _result: None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -102,6 +106,8 @@ class Controller:
         self._executor = Executor(client, self.cache, may_write=may_write)
         self._sightings = Sightings(monotonic)
         self._teller = Teller(monotonic)
+        self._looks = measured.Looks()
+        self._looked = looked
         self._guarded = Guarded(client, monotonic)
         self._queue: WorkQueue[PairKey] = WorkQueue()
         self._failures: dict[PairKey, int] = {}
@@ -165,6 +171,20 @@ class Controller:
                     found.add((held.meta.namespace, pair))
         return found
 
+    def measured(self) -> Iterator[Sample]:
+        """Yield what is exported of the pairs, as they are known now; to be called from any thread."""
+        now = self._sightings.now()
+        known = {(held.meta.namespace, held.meta.name) for held in self.cache.all(PAIRS)}
+        looks = self._looks.of(known)
+        for key in sorted(known):
+            found = measured.glance(self.cache, key, self._sightings.of(key), now)
+            if found is not None:
+                found = measured.of_looks(found, looks.get(key), self._failures.get(key, 0))
+                yield from measured.samples([found], now)
+        yield Sample(table.QUEUE, (), len(self._queue))
+        if self._guarded.known is not None:
+            yield Sample(table.GUARDED, (), self._guarded.known)
+
     def reconcile(self, key: PairKey) -> tuple[int, float | None]:
         """Look at a pair once; return the number of writes and when to look again (seconds), if ever.
 
@@ -216,6 +236,7 @@ class Controller:
     def _note(self, key: PairKey, facts: Facts) -> None:
         """Remember since when what was found just now has been so."""
         self._sightings.showed_up(key, facts.only)
+        self._looks.note(key, facts.serving.verdict, self._sightings.now())
         view = facts.serving.view
         for role, stopped in facts.serving.judged.items():
             self._sightings.judged(key, role, None if view is None else view.grant(role).epoch, stopped=stopped)
@@ -246,11 +267,14 @@ class Controller:
                 self._queue.done(key)
 
     def _look(self, key: PairKey) -> None:
+        began, result = time.monotonic(), "failed"
         try:
             writes, again = self.reconcile(key)
+            result = "ok"
         except NotLeadingError:
             return
         except ApiError as error:
+            result = "refused"
             self._retry(key, str(error))
             return
         except Exception:  # noqa: BLE001  # the thread's last resort
@@ -258,6 +282,8 @@ class Controller:
             _log.exception("reconciliation failed", extra=kv(namespace=key[0], pair=key[1]))
             self._retry(key, "internal error")
             return
+        finally:
+            self._looked(time.monotonic() - began, result)
         self._failures.pop(key, None)
         if writes or again is not None:
             settled = SETTLE_SECONDS if writes else _NEVER

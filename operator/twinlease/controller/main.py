@@ -9,6 +9,7 @@ from typing import Never
 
 from twinlease import __version__, log
 from twinlease.controller import acceptance, loop, settings
+from twinlease.controller.exposed import Exposed
 from twinlease.controller.loop import Controller
 from twinlease.controller.renderer import Renderer
 from twinlease.controller.settings import Flags
@@ -56,12 +57,15 @@ class Operator:
         self._stop = stop
         self._leading = threading.Event()
         # The elector has a connection pool of its own: reconciliation must never keep it waiting.
-        transport = official.OfficialTransport(official.configuration(flags.kubeconfig))
+        self._exposed = Exposed()
+        transport = self._exposed.timed(official.OfficialTransport(official.configuration(flags.kubeconfig)))
         self._elector = Elector(transport, flags.lease_namespace, flags.lease_name, flags.identity)
 
     def run(self) -> None:
         """Stand for election and lead until stopped."""
         _log.info("started", extra=kv(version=__version__, identity=self._flags.identity))
+        if self._flags.http_port:
+            self._exposed.serve(self._elector, self._flags.http_port)
         over = threading.Event()
         election = threading.Thread(
             target=self._elector.run, args=(over,), kwargs={"started": self._leading.set, "lost": _lost}, daemon=True
@@ -80,13 +84,14 @@ class Operator:
 
     def _lead(self) -> None:
         flags = self._flags
-        transport = official.OfficialTransport(official.configuration(flags.kubeconfig))
+        transport = self._exposed.timed(official.OfficialTransport(official.configuration(flags.kubeconfig)))
         controller = Controller(
             loop.Settings(namespaces=flags.namespaces, image=flags.image, instance=flags.identity),
             Client(transport, MANAGER),
             render=Renderer(),
             judge=acceptance.judge,
             may_write=self._elector.leading,
+            looked=self._exposed.looked,
         )
         watcher = Watcher(
             controller.feed,
@@ -96,6 +101,7 @@ class Operator:
         )
         if not self._first_listing(controller):
             return
+        self._exposed.controller = controller
         watcher.start()
         controller.start()
         _log.info("reconciling", extra=kv(pairs=len(controller.pairs())))

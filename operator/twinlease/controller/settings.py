@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from twinlease.kube.protocol import ApiError
 
+_LAST_PORT = 65535
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -25,6 +26,7 @@ class Flags(Struct, frozen=True, kw_only=True):
         identity: Of this process, never used twice.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
         kubeconfig: None: the pod's service account, else the user's own.
+        http_port: Where metrics and probes are served; 0: nowhere.
     """
 
     namespaces: Sequence[str]
@@ -34,6 +36,7 @@ class Flags(Struct, frozen=True, kw_only=True):
     identity: str
     log_level: str
     kubeconfig: Path | None
+    http_port: int = 0
 
 
 def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> Flags:
@@ -54,7 +57,15 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> F
     parser.add_argument("--lease-name", default="twinlease-operator", help="name of the election's Lease")
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), help="(TWINLEASE_LOG_LEVEL)")
     parser.add_argument("--kubeconfig", type=Path, help="not in a cluster: how to reach the API")
+    parser.add_argument(
+        "--http-port",
+        type=int,
+        help="serve /metrics, /healthz and /readyz on this TCP port; 0: not at all (TWINLEASE_HTTP_PORT)",
+    )
     given = parser.parse_args(argv)
+    port = environment.get("TWINLEASE_HTTP_PORT") or "0" if given.http_port is None else str(given.http_port)
+    if not (port.isascii() and port.isdecimal() and int(port) <= _LAST_PORT):
+        parser.error(f"--http-port or TWINLEASE_HTTP_PORT is {port!r}: it must be a port, or 0 for none")
     image = given.image or environment.get("TWINLEASE_IMAGE", "")
     if not image:
         parser.error("--image or TWINLEASE_IMAGE must name the image of the server pods")
@@ -68,6 +79,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> F
         identity=f"{name}_{secrets.token_hex(4)}",
         log_level=given.log_level or environment.get("TWINLEASE_LOG_LEVEL", "info"),
         kubeconfig=given.kubeconfig,
+        http_port=int(port),
     )
 
 

@@ -51,6 +51,11 @@ class WorkQueue(Generic[K]):
             self._busy.discard(key)
             self._condition.notify_all()
 
+    def __len__(self) -> int:
+        """Return how many keys wait for a look, now or later."""
+        with self._condition:
+            return len(self._due)
+
     def close(self) -> None:
         """Let every ``take`` return None."""
         with self._condition:

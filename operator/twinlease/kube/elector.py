@@ -72,6 +72,10 @@ class Waiter(Protocol):
 class Elector:
     """One candidate.
 
+    Attributes:
+        last_error: Why the last attempt failed; empty: it did not.
+        attempted: When it was begun, by the monotonic clock; before the first: when this was made.
+
     Args:
         transport: The API.
         namespace: Namespace of the Lease.
@@ -104,6 +108,7 @@ class Elector:
         self._seen_at = 0.0
         self._until = float("-inf")
         self.last_error = ""
+        self.attempted = clock()
 
     def leading(self) -> bool:
         """Tell whether this candidate may act now; cheap, for a check before every write."""
@@ -111,7 +116,7 @@ class Elector:
 
     def attempt(self) -> Attempt:
         """Make one step: look, then renew, take over or stand back. Never raises for the API's sake."""
-        sent = self._clock()
+        sent = self.attempted = self._clock()
         try:
             lease = self._read()
             if lease is None:
