@@ -3,6 +3,7 @@
 from twinlease.metrics.table import PERMITS
 from twinlease.model.states import FailoverState
 from twinlease.monitoring.panel import Json, Kind, Meaning, Panel, Query, Row, laid_out
+from twinlease.monitoring.promql import earlier
 
 UID = "twinlease"
 
@@ -50,7 +51,7 @@ _FLEET = Row(
         _stat(
             "Pairs",
             "Pairs that the leading operator looks after.",
-            "count(count by (namespace, pair) (twinlease_pair_phase)) or vector(0)",
+            "count(count by (namespace, pair) (twinlease_pair_serving_servers)) or vector(0)",
         ),
         _stat(
             "Redundant",
@@ -305,10 +306,10 @@ ROWS = (_FLEET, _STATE, _ADDRESSES, _MACHINERY)
 _COUNTED = 'twinlease_pair_decisions_total{namespace="$namespace",pair="$pair",action!~"Nothing|Settle"}'
 # A counter that appears with its first event has no earlier value from which Prometheus could see it rise.
 DECISIONS = f"""sum by (action, reason) (increase({_COUNTED}{_RATE})) > 0
-or sum by (action, reason) ({_COUNTED} unless {_COUNTED} offset $__rate_interval) > 0"""
+or sum by (action, reason) ({_COUNTED} unless {earlier(_COUNTED, "$__rate_interval")}) > 0"""
 VARIABLES = {
-    "namespace": "label_values(twinlease_pair_phase, namespace)",
-    "pair": 'label_values(twinlease_pair_phase{namespace="$namespace"}, pair)',
+    "namespace": "label_values(twinlease_pair_serving_servers, namespace)",
+    "pair": 'label_values(twinlease_pair_serving_servers{namespace="$namespace"}, pair)',
 }
 
 

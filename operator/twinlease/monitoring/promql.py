@@ -14,6 +14,9 @@ SERVER = "{{ $labels.namespace }}/{{ $labels.server }}"
 MAINTENANCE = "max by (namespace, pair) (last_over_time(twinlease_server_maintenance[4h])) == 1"
 """Pairs of which a server is stopped on request; its node may be off, then nobody says so any more."""
 
+COMING_UP = 'twinlease_pair_condition{type="Available", status="False", reason="ComingUp"}'
+"""Pairs that have never served."""
+
 NORMAL = 'min by (namespace, pair) (twinlease_server_state{state="Normal"}) == 1'
 """Pairs whose servers that can be scraped are all normal."""
 

@@ -89,7 +89,7 @@ def _bring_up() -> World:
     world.put(table.PAIR_SERVING, PAIR, (0, 12), 2)
     for each in SERVERS.values():
         world.put(table.SERVING, each, (0, 12), 1).put(table.RUNNING, each, (0, 12), 1)
-        world.states(table.STATE, each, ("Unknown", 12.0), "Normal")
+        world.states(table.STATE, each, ("Unknown", 12.0), "Normal").silent(each, 0, 11)
     return world
 
 

@@ -2,6 +2,7 @@
 
 from twinlease.monitoring.alert import Alert, Group, Severity
 from twinlease.monitoring.promql import (
+    COMING_UP,
     EPOCH,
     MAINTENANCE,
     PAIR,
@@ -24,7 +25,6 @@ _NOBODY = f"""(
 # By its own word a server serves on while the API is away, whatever the operator thinks of it.
 _SAYS_SO = f"{per_pair('twinlease_server_serving')} == 1"
 _SAID_OF = f"{per_pair('twinlease_pair_serving_servers')} > 0"
-_COMING_UP = 'twinlease_pair_condition{type="Available", status="False", reason="ComingUp"}'
 _NO_ANSWER = only(
     per_server('twinlease_server_state{state="Unknown"}', "state") + " == 1", "twinlease_server_running == 1"
 )
@@ -40,7 +40,7 @@ GROUP = Group(
     alerts=(
         Alert(
             name="TwinleaseNoServerServing",
-            expr=without(_NOBODY, _SAYS_SO, _SAID_OF, _COMING_UP),
+            expr=without(_NOBODY, _SAYS_SO, _SAID_OF, COMING_UP),
             wait="1m",
             severity=Severity.CRITICAL,
             summary=f"Pair {PAIR}: no server answers clients",
@@ -134,7 +134,7 @@ GROUP = Group(
         ),
         Alert(
             name="TwinleasePairNotComingUp",
-            expr=per_pair(_COMING_UP),
+            expr=per_pair(COMING_UP),
             wait="15m",
             severity=Severity.WARNING,
             summary=f"Pair {PAIR} has never served",

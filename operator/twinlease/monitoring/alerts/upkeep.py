@@ -2,6 +2,7 @@
 
 from twinlease.monitoring.alert import Alert, Group, Severity
 from twinlease.monitoring.promql import (
+    COMING_UP,
     MAINTENANCE,
     OF_SERVER,
     PAIR,
@@ -85,11 +86,12 @@ GROUP = Group(
         ),
         Alert(
             name="TwinleaseSidecarAbsent",
-            # Of a pair that serves alone it is known why.
+            # Of a pair that serves alone, or comes up, it is known why.
             expr=without(
                 per_server("twinlease_pair_server_state")
                 + f"\nunless on ({', '.join(OF_SERVER)}) (twinlease_server_guard_up)",
                 'twinlease_pair_phase{phase="Alone"} == 1',
+                COMING_UP,
                 MAINTENANCE,
             ),
             wait="10m",
@@ -139,7 +141,9 @@ GROUP = Group(
             description="The ValidatingAdmissionPolicy twinlease-serving-lease or its binding is not as shipped: no "
             "server's word is trusted, and no survivor is put into partner-down."
             + told(
-                "count(count by (namespace, pair) (twinlease_pair_phase))", " Pairs that this is about: FOUND.", "value"
+                "count(count by (namespace, pair) (twinlease_pair_serving_servers))",
+                " Pairs that this is about: FOUND.",
+                "value",
             ),
         ),
     ),
