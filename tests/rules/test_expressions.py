@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from tests.rules.promql import problems
+from tests.rules.promql import problems, selected
 from tests.rules.promtool import ALERTS
+from tests.rules.source import said
 from twinlease.monitoring.promql import told
 
 _ASKED = re.compile(r'with printf "((?:[^"\\]|\\.)*)"')
@@ -45,3 +46,16 @@ def test_a_number_is_asked_for_by_the_alerts_own_labels() -> None:
         '{{ with printf "max(a{namespace=%q,pair=%q} and b{namespace=%q,server=%q})" $labels.namespace $labels.pair '
         "$labels.namespace $labels.server | query }} So {{ . | first | value }}.{{ end }}"
     )
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_the_reasons_that_an_alert_waits_for_are_given_by_the_code(name: str) -> None:
+    where = {
+        "twinlease_pair_verdict": ("decide",),
+        "twinlease_pair_condition": ("controller", "model"),
+        "twinlease_server_exits_total": ("guard", "ipc"),
+    }
+    for metric, matchers in selected(ALERTS[name].expr):
+        for label in ("reason", "type"):
+            wanted = {each for each in matchers.get(label, "").split("|") if each}
+            assert wanted <= said(*where[metric]) if wanted else True, (metric, wanted)

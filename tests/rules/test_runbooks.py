@@ -4,11 +4,13 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from tests.rules.promtool import ALERTS
+from tests.rules.source import said
 from twinlease.api.crds import definitions
 from twinlease.monitoring.alert import RUNBOOKS
 from twinlease.monitoring.index import inhibitions, plain
@@ -102,3 +104,37 @@ def test_the_example_for_alertmanager_is_yaml() -> None:
     block = re.search(r"```yaml\n(.*?)```", text("README"), re.DOTALL)
     assert block
     assert yaml.safe_load(block[1]) == {"inhibit_rules": inhibitions()}
+
+
+def fields(schema: dict[str, Any], path: list[str]) -> bool:
+    """Tell whether a schema has a field, by its path."""
+    if not path:
+        return True
+    if "additionalProperties" in schema:
+        return len(path) == 1
+    within = schema.get("properties", {}) or schema.get("items", {}).get("properties", {})
+    return path[0] in within and fields(within[path[0]], path[1:])
+
+
+@pytest.mark.parametrize("name", [*ALERTS, "README"])
+def test_the_fields_that_a_page_names_are_there(name: str) -> None:
+    schemas = [each["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for each in definitions().values()]
+    named = re.findall(r"\b((?:spec|status|servingLease)\.[A-Za-z]+(?:\.[A-Za-z]+)*)", text(name))
+    for path in named:
+        whole = path.replace("PEER", "primary")
+        whole = f"spec.{whole}" if whole.startswith("servingLease") else whole
+        assert any(fields(schema, whole.split(".")) for schema in schemas), path
+
+
+def test_a_field_that_is_not_there_is_noticed() -> None:
+    schema = {"properties": {"spec": {"properties": {"one": {"items": {"properties": {"two": {}}}}}}}}
+    assert fields(schema, ["spec", "one", "two"])
+    assert not fields(schema, ["spec", "two"])
+
+
+@pytest.mark.parametrize("name", [*ALERTS, "README"])
+def test_the_annotations_and_verdicts_that_a_page_names_are_the_codes(name: str) -> None:
+    page = text(name)
+    assert set(re.findall(r"twinlease\.io/[a-z-]+", page)) <= set(said("controller"))
+    words = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z][A-Za-z]+)+)`", page))
+    assert words <= said("api", "controller", "decide", "guard", "model", "netlink", "sidecar"), words

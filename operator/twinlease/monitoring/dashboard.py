@@ -181,6 +181,7 @@ _STATE = Row(
                 ),
             ],
             unit="s",
+            signed=True,
             width=8,
         ),
         Panel(

@@ -53,6 +53,7 @@ class Panel(Struct, frozen=True, kw_only=True):
         meanings: What numbers stand for.
         limits: From which value on which colour counts, the lowest first; the colour below all is green.
         stacked: Series are drawn one upon the other.
+        signed: Values may be below 0.
         width: Columns of 24.
         height: Rows of 30 pixels.
         hidden: Columns of a table that are not shown.
@@ -67,6 +68,7 @@ class Panel(Struct, frozen=True, kw_only=True):
     meanings: Sequence[Meaning] = ()
     limits: Sequence[tuple[float, str]] = ()
     stacked: bool = False
+    signed: bool = False
     width: int = 12
     height: int = 7
     hidden: Sequence[str] = ()
@@ -115,7 +117,8 @@ class Panel(Struct, frozen=True, kw_only=True):
                 "stacking": {"mode": "normal" if self.stacked else "none"},
                 "showPoints": "never",
             }
-            defaults["min"] = 0
+            if not self.signed:
+                defaults["min"] = 0
         if self.kind is Kind.STATES:
             defaults["custom"] = {"fillOpacity": 80, "lineWidth": 0}
         return defaults
@@ -159,7 +162,16 @@ def laid_out(rows: Iterable[Row]) -> list[Json]:
     y = 0
     for row in rows:
         heading = {"x": 0, "y": y, "w": WIDTH, "h": 1}
-        placed.append({"id": len(placed) + 1, "type": "row", "title": row.title, "gridPos": heading, "panels": []})
+        placed.append(
+            {
+                "id": len(placed) + 1,
+                "type": "row",
+                "collapsed": False,
+                "title": row.title,
+                "gridPos": heading,
+                "panels": [],
+            }
+        )
         x, y, tallest = 0, y + 1, 0
         for panel in row.panels:
             if panel.width > WIDTH:

@@ -126,7 +126,7 @@ STORIES = (
                 "may be given to two clients. 2 of 2 servers answer clients."
             ),
         ),
-        since=BEGIN,
+        since=BEGIN + 1,
     ),
     story(
         "TwinleaseResolutionInterrupted",
@@ -204,7 +204,7 @@ STORIES = (
                 "Nobody is granted anything until the longest permit has ended. The serving lease is at epoch 7."
             ),
         ),
-        since=BEGIN,
+        since=BEGIN + 1,
     ),
     story(
         "TwinleaseLinkFlapping",

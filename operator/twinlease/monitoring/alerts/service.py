@@ -99,7 +99,7 @@ GROUP = Group(
         Alert(
             name="TwinleasePartnerDownByHand",
             expr=_judged("PartnerDownByHand"),
-            wait="0s",
+            wait="1m",
             severity=Severity.CRITICAL,
             summary=f"Pair {PAIR}: a server is in partner-down that nobody ordered there",
             description=f"A server of {PAIR} was put into partner-down past the operator. While the other serves, one "
@@ -146,7 +146,7 @@ GROUP = Group(
         Alert(
             name="TwinleaseWitnessRolledBack",
             expr=_judged("WitnessRolledBack"),
-            wait="0s",
+            wait="1m",
             severity=Severity.CRITICAL,
             summary=f"Pair {PAIR}: the API holds an older serving lease than its servers remember",
             description=f"An older copy of the cluster's data was restored under {PAIR}: its servers "
