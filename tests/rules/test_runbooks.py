@@ -127,7 +127,7 @@ def test_the_fields_that_a_page_names_are_there(name: str) -> None:
 
 
 def test_a_field_that_is_not_there_is_noticed() -> None:
-    schema = {"properties": {"spec": {"properties": {"one": {"items": {"properties": {"two": {}}}}}}}}
+    schema: dict[str, Any] = {"properties": {"spec": {"properties": {"one": {"items": {"properties": {"two": {}}}}}}}}
     assert fields(schema, ["spec", "one", "two"])
     assert not fields(schema, ["spec", "two"])
 
