@@ -165,13 +165,21 @@ class Endpoint(threading.Thread):
                 _log.warning("cannot accept", extra=kv(why=error))
                 self._closing.wait(1.0)
                 continue
-            if self._free.acquire(blocking=False):
-                threading.Thread(target=self._serve, args=(connection,), name="http-client", daemon=True).start()
-            else:
-                connection.close()
+            self._begin(connection)
             self._closing.wait(_ACCEPT_PAUSE_SECONDS)
         sock.close()
         self._socket = None
+
+    def _begin(self, connection: socket.socket) -> None:
+        """Have a connection served by a thread of its own, or close it."""
+        if not self._free.acquire(blocking=False):
+            connection.close()
+            return
+        try:
+            threading.Thread(target=self._serve, args=(connection,), name="http-client", daemon=True).start()
+        except RuntimeError:  # the pod may have no more threads
+            connection.close()
+            self._free.release()
 
     def _serve(self, connection: socket.socket) -> None:
         try:

@@ -20,7 +20,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         secret_dir: Holds the control key as ``secret``.
         account_dir: Holds the service account's token and the API server's authority.
         metrics_address: Where metrics are served: the pod's address, which is the node's.
-        metrics_port: TCP port of it; 0: they are not served.
+        metrics_port: TCP port of it; 0: they are not served, for nobody wants it or no address is known.
     """
 
     engine: str
@@ -47,6 +47,8 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         SettingsError: A variable is missing, or is not what it should be.
     """
     metrics_port = _port(environment.get("TWINLEASE_METRICS_PORT", "0"))
+    # Without an address nothing is served, rather than everywhere; the rest of the sidecar does not depend on it.
+    address = environment.get("POD_IP", "")
     try:
         return Settings(
             engine=environment.get("TWINLEASE_ENGINE", "ISC"),
@@ -58,8 +60,8 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             lease_dir=Path(environment.get("TWINLEASE_LEASE_DIR", "/var/lib/twinlease")),
             secret_dir=Path(environment.get("TWINLEASE_SECRET_DIR", "/etc/twinlease/omapi")),
             account_dir=Path(environment.get("TWINLEASE_ACCOUNT_DIR", "/var/run/secrets/kubernetes.io/serviceaccount")),
-            metrics_address=environment["POD_IP"] if metrics_port else "",
-            metrics_port=metrics_port,
+            metrics_address=address,
+            metrics_port=metrics_port if address else 0,
         )
     except KeyError as error:
         raise SettingsError(f"{error.args[0]} is not set") from error
