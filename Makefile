@@ -23,8 +23,11 @@ system-packages: ## Install the Debian packages that the tests and the lab need 
 	  echo "installing:" $$missing; \
 	  [ "$$(id -u)" = 0 ] || { echo "run as root: apt-get install" $$missing >&2; exit 1; }; \
 	  apt-get update --quiet=2; \
+	  policy=/usr/sbin/policy-rc.d; \
+	  [ -e $$policy ] || { trap "rm -f $$policy" EXIT; printf '#!/bin/sh\nexit 101\n' > $$policy; chmod +x $$policy; }; \
 	  DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$missing > /dev/null; \
-	fi
+	  case " $$(echo $$missing) " in *" prometheus "*) systemctl disable prometheus.service > /dev/null 2>&1 || true;; esac; \
+	fi  # no service is started by its package (exit 101), and Prometheus not at the next boot either
 
 .PHONY: install
 install: $(STAMP) ## Create .venv from the lock files, with the twinlease and kubectl-twinlease commands
@@ -61,6 +64,10 @@ reference: install ## Generate docs/reference.md from operator/twinlease/api
 metrics-doc: install ## Generate docs/metrics.md from operator/twinlease/metrics/table.py
 	$(BIN)/twinlease metrics --output docs/metrics.md
 
+.PHONY: monitoring
+monitoring: install ## Generate the chart's alerts and dashboard, and the list of runbooks, from operator/twinlease/monitoring
+	$(BIN)/python -m twinlease.monitoring .
+
 # --- checks, by cost --------------------------------------------------------------------------------------------------
 .PHONY: lint
 lint: install ## ruff, mypy, import-linter
@@ -85,6 +92,10 @@ test-model: install ## The model in brief: under a minute
 model: install ## Explore the model of the protocol, and take away one rule after the other (minutes; DEEP=1: hours; STATES=n)
 	$(BIN)/python -m tests.model $(if $(DEEP),--deep) $(if $(STATES),--states $(STATES)) $(if $(TRACES),--traces $(TRACES)) $(if $(SHOW),--show "$(SHOW)")
 
+.PHONY: rules-test
+rules-test: install system-packages ## Alerts, runbooks and dashboard, by the real promtool and Prometheus
+	$(PYTEST) tests/rules
+
 .PHONY: test-api
 test-api: lab-build ## Against a real kube-apiserver
 	$(PYTEST) tests/api
@@ -107,7 +118,7 @@ test-e2e: lab-build ## On the lab: a real three-node cluster on this machine (ro
 .PHONY: test
 test: lint test-unit test-model lab-build ## All of them
 	# They wait more than they compute.
-	$(MAKE) --jobs=3 --output-sync=target --no-print-directory test-api test-net chart-test docs-test
+	$(MAKE) --jobs=3 --output-sync=target --no-print-directory test-api test-net chart-test rules-test docs-test
 	$(MAKE) --no-print-directory test-e2e
 
 .PHONY: test-full

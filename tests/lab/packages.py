@@ -19,6 +19,7 @@ PROGRAMS = {
     "openssl": "openssl",
     "util-linux": "setpriv",
     "e2fsprogs": "mkfs.ext4",
+    "prometheus": "promtool",
     "gcc": "gcc",
     "libcap2-bin": "setcap",
     "busybox": "busybox",
