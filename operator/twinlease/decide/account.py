@@ -73,6 +73,8 @@ def _considered(view: View, role: Role) -> bool:
     if in_partner_down(view, role):
         return False
     other = role.other
+    if not view.fresh(role) and (view.fresh(other) or view.asks(other)):
+        return False  # it is the other one that anything is asked about
     alone = view.asks(other) or view.late(other) or not view.confirmed(other)
     return view.state(role) in INTERRUPTED or alone
 
@@ -162,12 +164,12 @@ def _mode(view: View, role: Role, proof: Proof, *, excused: bool) -> Rule:
     if mode is PartnerDownMode.AUTOMATIC or excused or by_hand:
         why = ": a human took the step" if by_hand else ", but this step needs nobody" if excused else ""
         why = "" if mode is PartnerDownMode.AUTOMATIC else why
-        message = f"spec.partnerDown.mode is {mode}{why}"
+        message = f"The mode is {mode} (spec.partnerDown.mode){why}"
         return Rule(role=role, name="Mode", holds=True, message=message)
     remedy = "spec.partnerDown.mode: Automatic"
     if mode is PartnerDownMode.MANUAL:
         remedy += f"; or {_COMMAND}, if the {role.other} is dead"
-    message = f"spec.partnerDown.mode is {mode}"
+    message = f"The mode is {mode} (spec.partnerDown.mode)"
     return Rule(role=role, name="Mode", holds=False, message=message, remedy=remedy)
 
 
