@@ -47,6 +47,10 @@ crds: install ## Generate crds/ from operator/twinlease/api, and manifests/admis
 	$(BIN)/twinlease crds --output crds
 	cp operator/twinlease/controller/manifests/admission.yaml manifests/admission.yaml
 
+.PHONY: cli-docs
+cli-docs: install ## Generate docs/cli.md from the help of the commands
+	$(BIN)/python -m twinlease.cli.reference > docs/cli.md
+
 # --- checks, by cost --------------------------------------------------------------------------------------------------
 .PHONY: lint
 lint: install ## ruff, mypy, import-linter

@@ -1,7 +1,8 @@
 """How the plugin ends: exit statuses, and the exception that carries one with its sentence."""
 
+from collections.abc import Mapping
 from enum import IntEnum
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import click
 
@@ -16,23 +17,27 @@ class Exit(IntEnum):
     """Exit statuses of ``kubectl twinlease``; ``docs/cli.md`` lists them from here."""
 
     DONE = 0
-    """Done."""
     NO = 1
-    """The answer is no: a problem was found, a confirmation was refused, or the API refused a write."""
     USAGE = 2
-    """The command line is wrong."""
     UNREACHABLE = 3
-    """The API server was not reached, or there is no usable kubeconfig."""
     FORBIDDEN = 4
-    """The API server does not know you, or you have not the rights."""
     NOT_INSTALLED = 5
-    """The cluster does not know the kinds of twinlease: the CRDs are missing."""
     NOT_FOUND = 6
-    """There is no such pair."""
     DEGRADED = 10
-    """``status --exit-code``: a pair serves and is not redundant."""
     DOWN = 11
-    """``status --exit-code``: of a pair no server is known to answer."""
+
+
+MEANINGS: Final[Mapping[Exit, str]] = {
+    Exit.DONE: "Done.",
+    Exit.NO: "The answer is no: a problem was found, a confirmation was refused, or the API refused a write.",
+    Exit.USAGE: "The command line is wrong.",
+    Exit.UNREACHABLE: "The API server was not reached, or there is no usable kubeconfig.",
+    Exit.FORBIDDEN: "The API server does not know you, or you have not the rights.",
+    Exit.NOT_INSTALLED: "The cluster does not know the kinds of twinlease: the CRDs are missing.",
+    Exit.NOT_FOUND: "There is no such pair.",
+    Exit.DEGRADED: "``status --exit-code``: a pair serves and is not redundant.",
+    Exit.DOWN: "``status --exit-code``: of a pair no server is known to answer.",
+}
 
 
 class Failure(click.ClickException):

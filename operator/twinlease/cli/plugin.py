@@ -23,6 +23,10 @@ _COMMANDS: Final = {
 }
 
 
+COMPLETE_VARIABLE: Final = "_KUBECTL_TWINLEASE_COMPLETE"
+"""What the scripts of ``completion`` set to ask for candidates."""
+
+
 class Commands(click.Group):
     """A group that loads its commands when they are asked for."""
 
@@ -45,3 +49,8 @@ class Commands(click.Group):
 @cluster_options
 def main() -> None:
     """Look after DHCP failover pairs on Kubernetes."""
+
+
+def run() -> None:
+    """Run as a program, under the name that users type."""
+    main(prog_name="kubectl twinlease", complete_var=COMPLETE_VARIABLE)

@@ -9,7 +9,7 @@ from twinlease import __version__
 from twinlease.api.crds import KINDS
 from twinlease.api.types import API_VERSION
 from twinlease.cli import reach, screen
-from twinlease.cli.exits import not_installed
+from twinlease.cli.exits import Failure, not_installed
 from twinlease.cli.facts import PairFacts, every
 from twinlease.cli.options import cluster_options
 from twinlease.kube.protocol import Json
@@ -34,7 +34,10 @@ class Versions(Struct, frozen=True, kw_only=True):
 @screen.output
 @cluster_options
 def version(*, client: bool, output: str) -> None:
-    """Print the versions of this program, of the CRDs, and of the operators and sidecars of all pairs."""
+    """Print what runs: versions of this program, the CRDs, operators, sidecars.
+
+    Operators and sidecars are those of all pairs of the cluster, as they wrote it last.
+    """
     if client:
         found = Versions()
     else:
@@ -44,7 +47,12 @@ def version(*, client: bool, output: str) -> None:
         if not kinds:
             click.echo(f"client     {__version__}")
             raise not_installed(cluster.host)
-        found = counted(kinds, every(cluster, all_namespaces=True))
+        try:
+            found = counted(kinds, every(cluster, all_namespaces=True))
+        except Failure:
+            if output == "text":
+                click.echo("\n".join(lines(Versions(kinds=kinds))[:2]))
+            raise
     if output != "text":
         screen.dump(document(found), output)
     elif client:

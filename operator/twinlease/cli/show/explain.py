@@ -63,7 +63,7 @@ def _verdict(facts: PairFacts, now: float) -> Iterator[RenderableType]:
     line = words.verdict(takeover.reason)
     if takeover.time and any(each.isdigit() for each in takeover.message):
         line.append(f", said {words.span(now - dates.seconds(takeover.time))} ago", words.DIM)
-    yield line.append(f": {sentence(takeover.message)}", "default")
+    yield line.append(f": {sentence(takeover.message)}")
     if takeover.reason in _MEANING:
         yield Text(_MEANING[takeover.reason])
     for each in countdowns(facts, now):
@@ -101,7 +101,9 @@ def _evidence(rule: JudgedRule, now: float) -> Text:
         left = dates.seconds(rule.until) - now
         clock = words.clock(rule.until, now)
         until = (
-            f"Until {clock}, in {words.span(left)}" if left > 0 else f"Until {clock}: the operator has yet to say so"
+            f"Until {clock}, for {words.span(left)} more"
+            if left > 0
+            else f"Until {clock}: the operator has yet to say so"
         )
         found.append(f" {until}.", words.WARN)
     if rule.remedy:

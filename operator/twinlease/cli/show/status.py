@@ -165,6 +165,7 @@ def _add_pools(tree: Tree, facts: PairFacts) -> None:
 
 
 def _condition(condition: Condition) -> Text:
-    style = words.WARN if condition.type == "Progressing" else words.BAD
-    told = Text(f"{condition.type}={condition.status} {condition.reason}", style)
-    return told.append(f": {condition.message}", "default") if condition.message else told
+    mild = condition.type == "Progressing" or condition.status == conditions.UNKNOWN
+    style = words.WARN if mild else words.BAD
+    told = Text.assemble((f"{condition.type}={condition.status} {condition.reason}", style))
+    return told.append(f": {condition.message}") if condition.message else told

@@ -14,7 +14,7 @@ from twinlease.model.states import FailoverState, Role
 _WIDTH, _LEFT, _RIGHT = 960, 96, 16
 _LANE, _GAP, _TOP = 44, 10, 64
 _PLOT = _WIDTH - _LEFT - _RIGHT
-_CHARACTER = 6.4
+_CHARACTER = 7.0
 """Width of a character of 11 px, about: texts are left out where they would not fit."""
 
 _COLOURS = {
@@ -28,6 +28,8 @@ _COLOURS = {
     FailoverState.UNKNOWN: "#b9b9b9",
 }
 _OTHER = "#c0553b"
+_PALE = frozenset({FailoverState.COMMUNICATIONS_INTERRUPTED, FailoverState.STARTUP, FailoverState.UNKNOWN})
+"""States whose colour is too light for white letters."""
 _STYLE = (
     "text{font:11px system-ui,sans-serif;fill:#222} .title{font-size:15px;font-weight:600} "
     ".lane{font-size:12px;font-weight:600} .in{fill:#fff} .axis{fill:#666} "
@@ -83,7 +85,8 @@ def _lane(found: Sequence[Stretch], role: Role, top: int, start: float, end: flo
         )
         text = _fitting(each.state, width)
         if text:
-            yield f'<text class="in" x="{left + 5:.1f}" y="{top + _LANE / 2 + 4:.0f}">{escape(text)}</text>'
+            ink = "" if each.state in _PALE else ' class="in"'
+            yield f'<text{ink} x="{left + 5:.1f}" y="{top + _LANE / 2 + 4:.0f}">{escape(text)}</text>'
 
 
 def _fitting(state: str, width: float) -> str:

@@ -31,7 +31,7 @@ def state(name: str) -> Text:
 def verdict(reason: str) -> Text:
     """Return a verdict's word in the colour of what it means."""
     style = GOOD if reason == "Normal" else BAD if reason in _RED else WARN
-    return Text(reason or "NotJudgedYet", style)
+    return Text.assemble((reason or "NotJudgedYet", style))
 
 
 def mark(*, holds: bool, ascii_only: bool = False) -> Text:
