@@ -1,7 +1,9 @@
 """``kubectl twinlease`` as a user runs it, against a real API server; pairs are judged by the real operator."""
 
+import datetime as dt
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +18,7 @@ from tests.lab import binaries
 from tests.lab.apiserver import ApiServer
 from twinlease import __version__
 from twinlease.api.servinglease import Answer, Database, DatabaseVerdict, Evidence
-from twinlease.kube.protocol import PAIRS, SERVICE_ACCOUNTS
+from twinlease.kube.protocol import LEASES, PAIRS, SERVICE_ACCOUNTS
 
 PLUGIN = Path(sys.executable).with_name("kubectl-twinlease")
 DEAD_URL = "https://127.0.0.1:9"
@@ -204,6 +206,39 @@ def test_versions_of_all_that_runs(user: User, operator: Operator) -> None:
     assert told["operators"].startswith(__version__)
     document = json.loads(user.told("version", "-o", "json"))
     assert document["crds"]["kinds"][0] == "DHCPFailoverPair"
+
+
+def test_an_operator_that_leads_no_more_is_missed(user: User, world: World, operator: Operator) -> None:
+    del operator
+    spec = {"holderIdentity": "one", "renewTime": "2026-01-01T00:00:00.000000Z", "leaseDurationSeconds": 15}
+    metadata = {"name": "twinlease-operator", "namespace": world.namespace}
+    world.admin.create(LEASES, {"metadata": metadata, "spec": spec})
+    try:
+        for command in (("status",), ("explain", "p")):
+            done = user.run(*command)
+            assert (done.returncode, "No operator has led for" in done.stderr) == (0, True)
+        assert f"leader     one in {world.namespace}, renewed" in user.told("version")
+        spec |= {"renewTime": dt.datetime.now(dt.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")}
+        world.admin.merge_patch(LEASES, "twinlease-operator", world.namespace, {"spec": spec})
+        assert user.told("status").startswith("p  Normal")
+    finally:
+        world.admin.delete(LEASES, "twinlease-operator", world.namespace)
+
+
+@pytest.mark.parametrize(("plain", "green"), [("", True), ("1", False)])
+def test_colours_are_for_terminals_without_no_color(user: User, operator: Operator, plain: str, *, green: bool) -> None:
+    del operator
+    mine, theirs = pty.openpty()
+    environment = {"KUBECONFIG": str(user.kubeconfig), "TERM": "xterm-256color", "NO_COLOR": plain, "COLUMNS": "80"}
+    with subprocess.Popen(
+        [PLUGIN, "status", "-n", user.namespace], stdout=theirs, env={**os.environ, **environment}
+    ) as running:
+        assert running.wait(timeout=60) == 0
+    os.close(theirs)
+    told = os.read(mine, 65536).decode()
+    os.close(mine)
+    assert ("\x1b[32mNormal" in told) is green
+    assert "p-primary on n1" in told
 
 
 def test_kubectl_finds_it_and_completes_it(server: ApiServer) -> None:

@@ -4,8 +4,9 @@ import click
 import msgspec
 
 from twinlease.cli import reach, screen
-from twinlease.cli.facts import PairFacts, one
+from twinlease.cli.facts import PairFacts, leaders, one
 from twinlease.cli.options import cluster_options
+from twinlease.cli.show import words
 from twinlease.cli.show.explain import page
 from twinlease.kube.protocol import Json
 
@@ -20,11 +21,13 @@ def explain(pair: str, output: str) -> None:
     Each rule with its evidence and what would change it, as the operator judged it last: it publishes its judgement in
     the pair's status, and nothing here is guessed.
     """
-    facts = one(reach.cluster(), pair)
+    cluster = reach.cluster()
+    facts = one(cluster, pair)
     if output != "text":
         screen.dump(document(facts), output)
         return
     console = screen.console()
+    screen.warn(words.deserted([each.renewed for each in leaders(cluster)], screen.now()))
     screen.show(page(facts, screen.now(), ascii_only=not console.encoding.lower().startswith("utf")))
 
 

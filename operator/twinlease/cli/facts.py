@@ -1,5 +1,6 @@
 """What the API says of a pair, typed: all that the pages of this command line are made from."""
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -12,10 +13,13 @@ from twinlease.api.server import ServerStatus
 from twinlease.api.servinglease import ServingLeaseSpec
 from twinlease.cli.exits import Exit, Failure
 from twinlease.cli.reach import Cluster
-from twinlease.kube.protocol import PAIRS, SERVERS, SERVING_LEASES, ApiError, Json
+from twinlease.kube.protocol import LEASES, PAIRS, SERVERS, SERVING_LEASES, ApiError, Json
 from twinlease.model.states import Role
 
 T = TypeVar("T")
+
+_ELECTION = "twinlease-operator"
+"""Name of the operators' election, unless somebody chose another."""
 
 
 class PairFacts(Struct, frozen=True, kw_only=True):
@@ -40,6 +44,14 @@ class PairFacts(Struct, frozen=True, kw_only=True):
     def judged(self) -> bool:
         """Whether an operator has ever written about it."""
         return bool(self.status.conditions)
+
+
+class Leader(Struct, frozen=True, kw_only=True):
+    """An operator that leads; ``renewed`` is when it said so last, seconds since the epoch."""
+
+    namespace: str
+    holder: str
+    renewed: float
 
 
 def one(cluster: Cluster, name: str) -> PairFacts:
@@ -85,6 +97,23 @@ def every(cluster: Cluster, *, all_namespaces: bool) -> list[PairFacts]:
         ]
         found.append(read(body, mine, leases.get(_key(body))))
     return sorted(found, key=lambda each: (each.namespace, each.name))
+
+
+def leaders(cluster: Cluster) -> list[Leader]:
+    """Return the operators that lead or led last, by their Leases; none where you may not see them."""
+    try:
+        found = cluster.client.list(LEASES, field_selector=f"metadata.name={_ELECTION}").items
+    except ApiError:
+        return []
+    return [
+        Leader(
+            namespace=each["metadata"]["namespace"],
+            holder=str(each["spec"]["holderIdentity"]),
+            renewed=dt.datetime.fromisoformat(each["spec"]["renewTime"]).timestamp(),
+        )
+        for each in found
+        if (each.get("spec") or {}).get("holderIdentity") and each["spec"].get("renewTime")
+    ]
 
 
 def read(pair: Json, servers: list[Json], lease: Json | None) -> PairFacts:

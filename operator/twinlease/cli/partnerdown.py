@@ -10,6 +10,7 @@ from twinlease.cli.exits import Exit, Failure
 from twinlease.cli.facts import PairFacts, one
 from twinlease.cli.options import cluster_options
 from twinlease.cli.show import words
+from twinlease.cli.show.explain import still_missing
 from twinlease.controller.annotations import CONFIRM_DEAD
 from twinlease.decide.pairview import entry
 from twinlease.kube.protocol import PAIRS
@@ -41,6 +42,8 @@ def partner_down(pair: str, server: str, *, yes: bool) -> None:
     with cluster.answering():
         cluster.client.merge_patch(PAIRS, pair, cluster.namespace, patch)
     click.echo(f"{pair} annotated: {CONFIRM_DEAD}={value}")
+    for each in still_missing(facts, server, screen.now()):
+        click.echo(f"It counts once this holds, too. {each}")
     click.echo(f"The operator judges it now: kubectl twinlease explain {pair} -n {cluster.namespace}")
 
 

@@ -41,6 +41,12 @@ def show(page: RenderableType) -> None:
     click.echo(text_of(page, console()), nl=False, color=True)
 
 
+def warn(message: str) -> None:
+    """Print a sentence on standard error; an empty one is none."""
+    if message:
+        click.secho(message, fg="red", err=True)
+
+
 def dump(document: object, form: str) -> None:
     """Print a document as ``json`` or ``yaml``."""
     if form == "json":

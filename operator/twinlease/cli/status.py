@@ -7,10 +7,10 @@ from rich.live import Live
 
 from twinlease.cli import reach, screen
 from twinlease.cli.exits import Exit, Failure
-from twinlease.cli.facts import PairFacts, document, every, one
+from twinlease.cli.facts import PairFacts, document, every, leaders, one
 from twinlease.cli.options import cluster_options
 from twinlease.cli.reach import Cluster
-from twinlease.cli.show import runway
+from twinlease.cli.show import runway, words
 from twinlease.cli.show.status import Moment, page
 from twinlease.model import conditions
 
@@ -47,6 +47,7 @@ def status(  # one for each option
         return
     found = _look(cluster, pair, all_namespaces=all_namespaces)
     if output == "text":
+        screen.warn(words.deserted([each.renewed for each in leaders(cluster)], screen.now()))
         screen.show(page(found, Moment(now=screen.now())))
     else:
         screen.dump({"pairs": [document(each) for each in found]}, output)

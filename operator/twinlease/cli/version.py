@@ -4,14 +4,16 @@ from collections.abc import Mapping
 
 import click
 from msgspec import Struct
+from msgspec.structs import replace
 
 from twinlease import __version__
 from twinlease.api.crds import KINDS
 from twinlease.api.types import API_VERSION
 from twinlease.cli import reach, screen
 from twinlease.cli.exits import Failure, not_installed
-from twinlease.cli.facts import PairFacts, every
+from twinlease.cli.facts import Leader, PairFacts, every, leaders
 from twinlease.cli.options import cluster_options
+from twinlease.cli.show import words
 from twinlease.kube.protocol import Json
 
 
@@ -22,11 +24,13 @@ class Versions(Struct, frozen=True, kw_only=True):
         kinds: Those of ours that the cluster knows; None: it was not asked.
         operators: Version by how many pairs it wrote about last.
         sidecars: Version by how many servers report with it.
+        leaders: Operators that lead or led last, as far as the user may see them.
     """
 
     kinds: tuple[str, ...] | None = None
     operators: Mapping[str, int] = {}
     sidecars: Mapping[str, int] = {}
+    leaders: tuple[Leader, ...] = ()
 
 
 @click.command()
@@ -48,7 +52,7 @@ def version(*, client: bool, output: str) -> None:
             click.echo(f"client     {__version__}")
             raise not_installed(cluster.host)
         try:
-            found = counted(kinds, every(cluster, all_namespaces=True))
+            found = replace(counted(kinds, every(cluster, all_namespaces=True)), leaders=tuple(leaders(cluster)))
         except Failure:
             if output == "text":
                 click.echo("\n".join(lines(Versions(kinds=kinds))[:2]))
@@ -58,7 +62,7 @@ def version(*, client: bool, output: str) -> None:
     elif client:
         click.echo(__version__)
     else:
-        for line in lines(found):
+        for line in [*lines(found), *leading(found, screen.now())]:
             click.echo(line)
 
 
@@ -84,6 +88,14 @@ def lines(found: Versions) -> list[str]:
         f"CRDs       {crds}",
         f"operators  {_said(found.operators, 'pair')}",
         f"sidecars   {_said(found.sidecars, 'server')}",
+    ]
+
+
+def leading(found: Versions, now: float) -> list[str]:
+    """Return a line for each operator that leads or led last; ``now`` is seconds since the epoch."""
+    return [
+        f"leader     {each.holder} in {each.namespace}, renewed {words.span(now - each.renewed)} ago"
+        for each in found.leaders
     ]
 
 

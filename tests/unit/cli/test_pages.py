@@ -15,7 +15,7 @@ from twinlease.api.pairstatus import HistoryEntry
 from twinlease.cli.explain import document as judgement
 from twinlease.cli.facts import PairFacts, document
 from twinlease.cli.screen import text_of
-from twinlease.cli.show import explain, runway, status, svg, timeline
+from twinlease.cli.show import explain, runway, status, svg, timeline, words
 from twinlease.cli.show.runway import Rate, Sample
 from twinlease.cli.show.status import Moment
 from twinlease.cli.status import graded
@@ -85,6 +85,19 @@ def test_the_word_to_confirm_a_death_is_offered_for_the_silent_one_only() -> Non
     assert "--confirm-dead lan-primary" not in found
     for name in ("normal", "partner-down", "returning", "lease-database-lost"):
         assert "--confirm-dead" not in printed(explain.page(situation(name), SEEN)), name
+
+
+def test_what_a_confirmation_waits_for_besides() -> None:
+    (waits,) = explain.still_missing(situation("not-yet"), "lan-secondary", SEEN)
+    assert waits.startswith("Interruption: The interruption must last 5m")
+    assert waits.endswith("Until 08:03:00Z.")
+    assert explain.still_missing(situation("waiting-for-evidence"), "lan-secondary", SEEN) == []
+
+
+def test_the_absence_of_an_operator_is_said_where_it_is_known() -> None:
+    assert words.deserted([], SEEN) == ""
+    assert words.deserted([SEEN - 4000, SEEN - 10], SEEN) == ""
+    assert words.deserted([SEEN - 4000, SEEN - 300], SEEN).startswith("No operator has led for 5m")
 
 
 def test_exit_statuses_say_how_the_worst_pair_is() -> None:

@@ -41,6 +41,7 @@ _MEANING = {
     "Created": "The pair is new. Its servers have yet to ask for their grants.",
     "WaitingForPartner": "The pair is new, and one of its servers has never been seen.",
 }
+_PROOF = "PartnerStopped"
 _BY_HAND = frozenset({"NotYet", "WaitingForEvidence", "Manual", "NoSafeServer", "NoReport"})
 
 
@@ -128,3 +129,15 @@ def _by_hand(facts: PairFacts) -> Iterator[RenderableType]:
 def sentence(text: str) -> str:
     """Return a text with a capital first letter and one full stop."""
     return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
+
+
+def still_missing(facts: PairFacts, server: str, now: float) -> list[str]:
+    """Return what a takeover from a server waits for besides the proof that it is stopped; a sentence each."""
+    rules = [each for each in facts.status.takeover.rules if not each.holds and each.server != server]
+    found = []
+    for each in rules:
+        if each.rule in (START, _PROOF):
+            continue
+        until = f" Until {words.clock(each.until, now)}." if each.until else ""
+        found.append(f"{each.rule}: {sentence(each.message)}{until}")
+    return found

@@ -15,6 +15,8 @@ _STATES = {
     str(FailoverState.PARTNER_DOWN): "magenta",
     str(FailoverState.UNKNOWN): BAD,
 }
+_ABSENT = 60.0
+"""Seconds without a renewal of the operators' election: four times as long as an election takes, for clocks differ."""
 _RED = frozenset({"NoSafeServer", "LeaseDatabaseLost", "LeaseDatabaseFound", "WitnessRolledBack", "PolicyMissing"})
 
 
@@ -59,6 +61,21 @@ def clock(date: str, now: float) -> str:
 def since(date: str, now: float) -> str:
     """Return since when and for how long something has been so."""
     return f"since {clock(date, now)}, for {span(now - dates.seconds(date))}"
+
+
+def deserted(renewed: list[float], now: float) -> str:
+    """Return what to say where no operator leads; empty: one does, or nobody may know.
+
+    Args:
+        renewed: When each operator that is known said last that it leads, seconds since the epoch.
+        now: The same, by the clock of who looks.
+    """
+    if not renewed or now - max(renewed) < _ABSENT:
+        return ""
+    return (
+        f"No operator has led for {span(now - max(renewed))}: nothing below is newer than that, and nobody takes over "
+        "until one does."
+    )
 
 
 def at(date: str, now: float) -> str:
