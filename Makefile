@@ -68,16 +68,19 @@ test-model: install ## The model in brief: under a minute
 	$(PYTEST) tests/model
 
 .PHONY: model
-model: install ## Explore the model of the protocol, and take away one rule after the other (minutes; DEEP=1: hours)
-	$(BIN)/python -m tests.model $(if $(DEEP),--deep) $(if $(TRACES),--traces $(TRACES)) $(if $(SHOW),--show "$(SHOW)")
+model: install ## Explore the model of the protocol, and take away one rule after the other (minutes; DEEP=1: hours; STATES=n)
+	$(BIN)/python -m tests.model $(if $(DEEP),--deep) $(if $(STATES),--states $(STATES)) $(if $(TRACES),--traces $(TRACES)) $(if $(SHOW),--show "$(SHOW)")
 
 .PHONY: test-api
 test-api: lab-build ## Against a real kube-apiserver
 	$(PYTEST) tests/api
 
-.PHONY: test-net
-test-net: install system-packages ## Real DHCP servers and clients in network namespaces (root)
-	$(PYTEST) tests/net
+.PHONY: test-net test-net-sidecars test-net-daemons
+test-net: test-net-daemons test-net-sidecars ## Real DHCP servers and clients in network namespaces (root)
+test-net-sidecars: install system-packages
+	$(PYTEST) tests/net/test_sidecar*.py
+test-net-daemons: install system-packages
+	$(PYTEST) $(filter-out tests/net/test_sidecar%,$(wildcard tests/net/test_*.py))
 
 .PHONY: test-e2e
 test-e2e: lab-build ## On the lab: a real three-node cluster on this machine (root)
@@ -85,7 +88,7 @@ test-e2e: lab-build ## On the lab: a real three-node cluster on this machine (ro
 
 .PHONY: test
 test: lint test-unit test-model lab-build ## All of them
-	$(MAKE) --jobs=2 --output-sync=target --no-print-directory test-api test-net  # both wait more than they compute
+	$(MAKE) --jobs=3 --output-sync=target --no-print-directory test-api test-net  # they wait more than they compute
 	$(MAKE) --no-print-directory test-e2e
 
 .PHONY: test-full

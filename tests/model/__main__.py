@@ -55,7 +55,7 @@ def removal(each: Removal, *, deep: bool) -> Result:
         world = World(each.scenario, frozenset(each.rules))
         return follow(world.start(), world.successors, world.broken, each.path)
     if deep:
-        return explore(each.scenario, each.rules, DEEP._replace(seconds=240))
+        return explore(each.scenario, each.rules, DEEP._replace(states=2_000_000))
     return explore(each.scenario, each.rules, BRIEF if each.covered else FAR)
 
 
@@ -63,6 +63,7 @@ def main() -> int:
     """Print scenarios and removals."""
     asked = argparse.ArgumentParser(prog="tests.model", description="Explore the model.")
     asked.add_argument("--deep", action="store_true", help="go on for hours, not minutes")
+    asked.add_argument("--states", type=int, metavar="N", help="explore so many states of each scenario")
     asked.add_argument("--traces", type=Path, help="write the counterexamples into this directory")
     asked.add_argument("--show", metavar="RULE", help="print the counterexample for one removed rule, and nothing else")
     options = asked.parse_args()
@@ -74,6 +75,7 @@ def main() -> int:
         return 0
     with ProcessPoolExecutor(2) as workers:
         limits = DEEP if options.deep else NORMAL
+        limits = limits._replace(states=options.states, seconds=DEEP.seconds) if options.states else limits
         runs = [workers.submit(explore_and_settle, scenario, limits, SAMPLE) for scenario in BOUNDED]
         removed = [workers.submit(removal, each, deep=options.deep) for each in REMOVALS]
         failed = 0

@@ -155,12 +155,12 @@ REMOVALS: tuple[Removal, ...] = (
     ),
 )
 
-QUICK = Limits(states=15_000, seconds=3)
-NORMAL = Limits(states=250_000, seconds=9)
-FAR = Limits(states=600_000, seconds=60)
+QUICK = Limits(states=8_000, seconds=60)
+NORMAL = Limits(states=150_000, seconds=120)
+FAR = Limits(states=600_000, seconds=240)
 """For a removal that must be found out."""
-BRIEF = Limits(states=30_000, seconds=4)
+BRIEF = Limits(states=30_000, seconds=60)
 """For a removal of which nothing is expected."""
-DEEP = Limits(states=6_000_000, seconds=1200)
+DEEP = Limits(states=6_000_000, seconds=3600)
 SAMPLE = 60
 """States of each scenario from which the pair has to come back."""

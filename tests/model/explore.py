@@ -10,7 +10,7 @@ Broken = Callable[[str, State], str | None]
 
 
 class Limits(NamedTuple):
-    """When to give up."""
+    """When to give up. States are what makes a search the same on each machine; ``seconds`` of the processor end it."""
 
     states: int
     seconds: float
@@ -22,6 +22,7 @@ class Result(NamedTuple):
 
     states: int
     depth: int
+    """All that so many events lead to was explored."""
     seconds: float
     exhausted: bool
     violation: str = ""
@@ -32,12 +33,12 @@ class Result(NamedTuple):
 
 def search(start: State, successors: Successors, broken: Broken, limits: Limits) -> Result:
     """Explore everything that may happen from a start, nearest first, until an invariant breaks or a limit is met."""
-    began = time.monotonic()
+    began = time.process_time()
     seen: dict[State, State | None] = {start: None}
     level, depth = [start], 0
 
     def result(*, exhausted: bool, violation: str = "", trace: tuple[str, ...] = ()) -> Result:
-        return Result(len(seen), depth, time.monotonic() - began, exhausted, violation, trace, seen)
+        return Result(len(seen), depth, time.process_time() - began, exhausted, violation, trace, seen)
 
     while level:
         following: list[State] = []
@@ -49,7 +50,7 @@ def search(start: State, successors: Successors, broken: Broken, limits: Limits)
                 if (violation := broken(label, to)) is not None:
                     return result(exhausted=False, violation=violation, trace=(*way(seen, at, successors), label))
                 following.append(to)
-            if len(seen) >= limits.states or time.monotonic() - began > limits.seconds:
+            if len(seen) >= limits.states or time.process_time() - began > limits.seconds:
                 return result(exhausted=False)
         level = following
         if depth == limits.depth:
@@ -69,7 +70,7 @@ def way(seen: dict[State, State | None], to: State, successors: Successors) -> t
 
 def follow(start: State, successors: Successors, broken: Broken, path: tuple[str, ...]) -> Result:
     """Go one way: each step is the first that may happen and begins as told. It ends where no such step is left."""
-    began, at, labels = time.monotonic(), start, []
+    began, at, labels = time.process_time(), start, []
     violation = ""
     for wanted in path:
         move = next(((label, to) for label, to in successors(at) if label.startswith(wanted)), None)
@@ -79,6 +80,6 @@ def follow(start: State, successors: Successors, broken: Broken, path: tuple[str
         at = move[1]
         if violation := broken(*move) or "":
             break
-    took = time.monotonic() - began
+    took = time.process_time() - began
     count = len(labels)
     return Result(count, count, took, exhausted=False, violation=violation, trace=tuple(labels))

@@ -159,7 +159,7 @@ def test_sigterm_ends_the_sidecar_at_once_and_dhcpd_goes_on(normal: ManagedPair)
     pid = member.pid
     began = time.monotonic()
     assert member.sidecar.signal(signal.SIGTERM) == 0
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3, "at once, as far as a busy machine lets it; the kubelet has 30 s of patience"
     assert member.pid == pid
     assert alive(pid)
 
