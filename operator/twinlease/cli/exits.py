@@ -1,5 +1,6 @@
 """How the plugin ends: exit statuses, and the exception that carries one with its sentence."""
 
+import re
 from collections.abc import Mapping
 from enum import IntEnum
 from typing import IO, Any, Final
@@ -11,6 +12,7 @@ from twinlease.kube.protocol import ApiError
 
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
+_CLIENTS_WORDS = re.compile(r"^<?\w*Connection\w*(\.\w+)*\([^)]*\)>?: ")
 
 
 class Exit(IntEnum):
@@ -79,6 +81,6 @@ def not_installed(host: str) -> Failure:
 
 
 def _brief(message: str) -> str:
-    """Return the end of a chain of wrapped causes, which is what people can use."""
-    cause = message.rpartition("Caused by ")[2]
-    return cause.strip("() ").replace('"', "'")[:300]
+    """Return the cause of a failure to connect, without the request and the client's own objects around it."""
+    cause = message.partition(": ")[2] if message.partition(" ")[0].isupper() else message
+    return _CLIENTS_WORDS.sub("", cause or message)[:300]
