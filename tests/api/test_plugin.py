@@ -81,12 +81,6 @@ def report(world: World, state: str) -> None:
     world.report("p-primary", running=revision, state=state, partner="Normal", serving=True)
 
 
-@pytest.fixture(autouse=True)
-def nodes_come_back(world: World) -> None:
-    """Nodes are of the whole cluster: each test begins with all of them ready."""
-    world.nodes()
-
-
 def test_a_pair_that_is_normal(user: User, operator: Operator) -> None:
     del operator
     told = user.told("status")

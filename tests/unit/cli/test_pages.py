@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 from tests.unit.cli import situations
 from tests.unit.cli.situations import REASONS, SEEN, VIEWS
 from twinlease.api.pairstatus import HistoryEntry
+from twinlease.api.server import PermitReport
 from twinlease.cli.explain import document as judgement
 from twinlease.cli.facts import PairFacts, document
 from twinlease.cli.screen import text_of
@@ -71,6 +72,16 @@ def test_countdowns_go_on_by_the_clock_of_who_looks() -> None:
     assert "partner-down is considered in 2m38s" in printed(status.page([facts], Moment(now=SEEN + 10)))
     over = printed(explain.page(facts, SEEN + 4000))
     assert "the operator has yet to say so" in over
+
+
+def test_a_promise_tells_until_when_it_runs() -> None:
+    facts = situation("not-yet")
+    permit = PermitReport(kind="Promised", until=dates.text(SEEN + 1500))
+    servers = {**facts.servers, Role.PRIMARY: replace(facts.servers[Role.PRIMARY], permit=permit)}
+    told = tuple(replace(each, permit="Promised") for each in facts.status.servers)
+    facts = replace(facts, servers=servers, status=replace(facts.status, servers=told))
+    page = printed(status.page([facts], Moment(now=SEEN)), 120)
+    assert "permit: Promised by its partner until 08:25:12Z at least" in page
 
 
 def test_a_poor_console_gets_plain_marks() -> None:

@@ -20,6 +20,7 @@ from twinlease.decide.permit import epsilon
 from twinlease.model import conditions, durations
 from twinlease.model.states import Role
 
+_PROMISED = "Promised"
 _TOLD_BY_THE_VERDICT = "PartnerDown"
 _GOOD = {"Progressing": conditions.FALSE}
 
@@ -105,7 +106,7 @@ def _add_server(tree: Tree, facts: PairFacts, server: PairServer, moment: Moment
     )
     branch = tree.add(title)
     branch.add(Text(_service(server, report, moment.now), words.GOOD if server.serving else words.WARN))
-    branch.add(_permit(facts, server, role, moment.now))
+    branch.add(_permit(facts, server, report, moment.now))
     runway = _runway(facts, role, moment) if server.serving else ""
     if runway:
         branch.add(Text(runway))
@@ -123,9 +124,9 @@ def _service(server: PairServer, report: ServerStatus, now: float) -> str:
     return f"{answers}{for_long}; sees its partner in {server.partner_state}"
 
 
-def _permit(facts: PairFacts, server: PairServer, role: Role, now: float) -> Text:
+def _permit(facts: PairFacts, server: PairServer, report: ServerStatus, now: float) -> Text:
     """Return why a server may answer, and until when at most where it has fallen silent."""
-    lease = facts.lease
+    lease, role = facts.lease, Role(server.role)
     own = None if lease is None else entry(lease, role).own
     grant = None if lease is None else entry(lease, role).grant
     asks = own is not None and own.asks is not UNSET
@@ -143,7 +144,10 @@ def _permit(facts: PairFacts, server: PairServer, role: Role, now: float) -> Tex
         enforced = "" if own.in_force.kernel_fence else ", which the kernel does not enforce"
         return Text(f"{silent}; its permit has ended{enforced}", words.BAD)
     fence = "fenced by the kernel" if server.kernel_fence else "not fenced by the kernel"
-    return Text(f"permit: {server.permit or 'None'}, {how}; {fence}", "" if server.kernel_fence else words.WARN)
+    kind = server.permit or "None"
+    if kind == _PROMISED and report.permit.until:
+        kind = f"{_PROMISED} by its partner until {words.clock(report.permit.until, now)} at least"
+    return Text(f"permit: {kind}, {how}; {fence}", "" if server.kernel_fence else words.WARN)
 
 
 def _runway(facts: PairFacts, role: Role, moment: Moment) -> str:
