@@ -68,6 +68,10 @@ metrics-doc: install ## Generate docs/metrics.md from operator/twinlease/metrics
 monitoring: install ## Generate the chart's alerts and dashboard, and the list of runbooks, from operator/twinlease/monitoring
 	$(BIN)/python -m twinlease.monitoring .
 
+.PHONY: cli-docs
+cli-docs: install ## Generate docs/cli.md from the help of the commands
+	$(BIN)/python -m twinlease.cli.reference > docs/cli.md
+
 # --- checks, by cost --------------------------------------------------------------------------------------------------
 .PHONY: lint
 lint: install ## ruff, mypy, import-linter

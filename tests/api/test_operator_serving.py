@@ -50,6 +50,12 @@ def pair(world: World) -> Json:
     return world.admin.get(PAIRS, "p", world.namespace)
 
 
+def missing_rules(world: World) -> dict[tuple[str, str], str]:
+    """Return the rules that do not hold, and when time alone may change that."""
+    rules = pair(world)["status"]["takeover"].get("rules", [])
+    return {(each["server"], each["rule"]): each.get("until", "") for each in rules if not each.get("holds")}
+
+
 def events(world: World) -> set[tuple[str, str]]:
     return {(each["type"], each["reason"]) for each in world.all(EVENTS).values()}
 
@@ -110,7 +116,9 @@ def test_silence_leads_to_partner_down_at_the_threshold_and_the_return_back_to_b
     renewed(operator, primary, AFTER - 1)
     assert primary.lease().order is UNSET
     assert condition(world, "PartnerDown") == ("False", "NotYet")
-    assert pair(world)["status"]["takeover"]["earliest"]
+    assert missing_rules(world) == {("p-primary", "Interruption"): pair(world)["status"]["takeover"]["earliest"]}
+    silent = [each.get("silentSince") for each in pair(world)["status"]["servers"]]
+    assert silent == [None, "2027-01-15T08:00:00Z"]
 
     operator.wait(1)
     operator.look()
@@ -150,6 +158,10 @@ def test_silence_leads_to_partner_down_at_the_threshold_and_the_return_back_to_b
     assert primary.grant.duration == "4m"
     operator.look()
     assert condition(world, "PartnerDown") == ("False", "Normal")
+    assert missing_rules(world) == {}
+    story = [("Alone", "Ordered"), ("Alone", "Executed"), ("Returning", "Returning"), ("Both", "Normal")]
+    told = [(each["phase"], each["reason"]) for each in pair(world)["status"]["history"]]
+    assert [each for each in told if each in story][-4:] == story
 
 
 def test_an_order_that_is_refused_is_withdrawn_and_the_other_is_granted_anew(

@@ -198,7 +198,7 @@ class World:
                 "message": "line 7: semicolon expected" if told.get("rejected") else "",
             },
             "failover": {"state": state, "partnerState": told.get("partner", state)},
-            "serving": state == "Normal",
+            "serving": told.get("serving", state == "Normal"),
             "daemon": {"running": bool(running)},
             "conditions": told.get("conditions", []),
             "pools": [

@@ -6,6 +6,9 @@ from msgspec import Meta
 
 from twinlease.api.types import Conditions, Duration, Model, ObservedGeneration, Time, described
 
+MOST_HISTORY = 50
+"""Entries of a pair's history that are kept."""
+
 
 class PairServer(Model, frozen=True, kw_only=True):
     """One server of the pair as its sidecar reports it."""
@@ -24,6 +27,35 @@ class PairServer(Model, frozen=True, kw_only=True):
         str, described("Why it may answer: Held (renewals), Promised (by its partner), Endless, or None.")
     ] = ""
     kernel_fence: Annotated[bool, described("The kernel enforces the end of its permit.")] = False
+    silent_since: Annotated[
+        Time,
+        described(
+            "Since when it has not renewed, as the operator saw it, once a renewal is overdue. Empty: it renews, "
+            "or nobody has watched for long enough."
+        ),
+    ] = ""
+
+
+class JudgedRule(Model, frozen=True, kw_only=True):
+    """One rule of the decision about a pair's service, as it was judged last."""
+
+    server: Annotated[str, described("Name of the DHCPServer that the rule would let take over, or start.")]
+    rule: Annotated[str, Meta(max_length=64), described("The rule in one word.")]
+    holds: Annotated[bool, described("It is fulfilled.")] = False
+    message: Annotated[str, Meta(max_length=1024), described("The evidence.")] = ""
+    remedy: Annotated[str, Meta(max_length=1024), described("What would change it; empty where it holds.")] = ""
+    until: Annotated[Time, described("When time alone may change it; empty: it cannot.")] = ""
+
+
+class HistoryEntry(Model, frozen=True, kw_only=True):
+    """How the pair stood from a moment on."""
+
+    time: Annotated[Time, described("When the operator first saw it so.")]
+    primary: Annotated[str, described("The primary's failover state.")] = "Unknown"
+    secondary: Annotated[str, described("The secondary's failover state.")] = "Unknown"
+    phase: Annotated[str, described("Both, Alone or Returning, by the serving lease.")] = ""
+    survivor: Annotated[str, described("Who serves alone; empty: nobody.")] = ""
+    reason: Annotated[str, Meta(max_length=64), described("The verdict about partner-down in one word.")] = ""
 
 
 class Takeover(Model, frozen=True, kw_only=True):
@@ -31,6 +63,11 @@ class Takeover(Model, frozen=True, kw_only=True):
 
     reason: Annotated[str, Meta(max_length=64), described("The verdict in one word.")] = ""
     message: Annotated[str, Meta(max_length=2048), described("The verdict in words, with times.")] = ""
+    time: Annotated[Time, described("When that was said: spans of time in the words count from then.")] = ""
+    rules: Annotated[
+        tuple[JudgedRule, ...],
+        Meta(max_length=32, description="Each rule by which a server takes over or starts; empty: nothing is judged."),
+    ] = ()
     epoch: Annotated[int, described("Epoch of the serving lease; confirmations must repeat it.")] = 0
     earliest: Annotated[Time, described("When the takeover is considered at the earliest, while cut off.")] = ""
     addresses_usable: Annotated[
@@ -73,3 +110,8 @@ class PairStatus(Model, frozen=True, kw_only=True):
     phase: Annotated[str, described("Both, Alone or Returning, by the serving lease.")] = ""
     survivor: Annotated[str, described("Who serves alone; empty: nobody.")] = ""
     takeover: Annotated[Takeover, described("Partner-down: the verdict and its dates.")] = Takeover()
+    history: Annotated[
+        tuple[HistoryEntry, ...],
+        Meta(max_length=MOST_HISTORY, description="How the pair stood, oldest first; older entries are dropped."),
+    ] = ()
+    operator: Annotated[str, described("Version of the operator that wrote this.")] = ""

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address
 from typing import Any
 
-from twinlease.api.pairstatus import PairServer, PairStatus
+from twinlease import __version__
+from twinlease.api.pairstatus import HistoryEntry, PairServer, PairStatus
 from twinlease.api.pool import PoolStatus
 from twinlease.api.reservation import ReservationStatus
 from twinlease.api.server import PoolUsage
 from twinlease.api.types import Condition
-from twinlease.controller import agreement, takeover
+from twinlease.controller import agreement, history, takeover
 from twinlease.controller.acceptance import Acceptance
 from twinlease.controller.case import Facts
 from twinlease.controller.objects import Custom, Pair, Pool, Reservation
@@ -60,7 +61,7 @@ class Reporter:
     def pair(self, pair: Pair) -> PairStatus:
         """Return the pair's status."""
         verdicts = [self._valid(PAIRS, pair), self._available(), self._redundant(), self._progressing()]
-        service = takeover.told(self._snapshot, self._facts.serving, pair.status.takeover)
+        service = takeover.told(self._snapshot, self._facts.serving, pair.status.takeover, self._now)
         verdicts += [service.partner_down, service.kernel_fence, service.lease_database]
         view = self._facts.serving.view
         offset = agreement.measured(self._snapshot, view)
@@ -70,11 +71,19 @@ class Reporter:
         targets = self._facts.targets
         digest = hashlib.sha256("".join(targets[role] for role in Role).encode()).hexdigest() if targets else ""
         usage = self._usage.values()
+        stands = HistoryEntry(
+            time=self._now,
+            primary=str(primary),
+            secondary=str(secondary),
+            phase=service.phase,
+            survivor=service.survivor,
+            reason=service.takeover.reason,
+        )
         return PairStatus(
             observed_generation=pair.meta.generation,
             state=str(primary) if primary == secondary else f"{primary}/{secondary}",
             conditions=self._merged(pair, conditions.PAIR, verdicts),
-            servers=tuple(self._server(role) for role in Role if role in self._snapshot.servers),
+            servers=tuple(self._server(role, pair.status) for role in Role if role in self._snapshot.servers),
             config=digest[:12],
             pools=len(self._snapshot.pools),
             reservations=len(self._snapshot.reservations),
@@ -84,6 +93,8 @@ class Reporter:
             phase=service.phase,
             survivor=service.survivor,
             takeover=service.takeover,
+            history=history.recorded(pair.status.history, stands),
+            operator=__version__,
         )
 
     def pool(self, pool: Pool) -> PoolStatus:
@@ -186,9 +197,10 @@ class Reporter:
             return _verdict(PROGRAMMED, FALSE, "Pending", f"Not yet run by: {', '.join(lagging)}")
         return _verdict(PROGRAMMED, TRUE, "Running", "Both servers run a configuration that holds this")
 
-    def _server(self, role: Role) -> PairServer:
+    def _server(self, role: Role, told: PairStatus) -> PairServer:
         server, pod = self._snapshot.servers[role], self._snapshot.pods.get(role)
         local, partner = self._snapshot.state(role)
+        before = next((each for each in told.servers if each.role == role), None)
         return PairServer(
             name=server.meta.name,
             role=str(role),
@@ -200,6 +212,7 @@ class Reporter:
             config=server.status.config.revision[:12],
             permit=server.status.permit.kind,
             kernel_fence=self._fenced(role),
+            silent_since=takeover.silent_since(self._facts.serving.view, role, before),
         )
 
     def _fenced(self, role: Role) -> bool:

@@ -1,19 +1,20 @@
 """What is said of a pair's service: partner-down and its dates, the fences, the lease databases."""
 
 import math
+import re
 from collections.abc import Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from twinlease.api.pairstatus import Takeover
+from twinlease.api.pairstatus import JudgedRule, PairServer, Takeover
 from twinlease.api.permit import Isolation
 from twinlease.api.server import ServerStatus
 from twinlease.api.servinglease import DatabaseVerdict, Phase
 from twinlease.controller.manifests.common import server_name
 from twinlease.controller.serving import Serving
 from twinlease.controller.snapshot import Snapshot
-from twinlease.decide import byhand, dates, partnerdown
+from twinlease.decide import account, byhand, dates, partnerdown
 from twinlease.decide.pairview import View
 from twinlease.model import conditions, durations
 from twinlease.model.conditions import FALSE, TRUE, UNKNOWN, Verdict
@@ -22,6 +23,8 @@ from twinlease.model.states import FailoverState, Role
 PARTNER_DOWN, KERNEL_FENCE, LEASE_DATABASE = conditions.PAIR[4:7]
 
 _LONGEST_MESSAGE = 2000
+_LONGEST_RULE = 1000
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _STEADY_SECONDS = 3
 _LOST = {
     DatabaseVerdict.LOST: "LeaseDatabaseLost",
@@ -53,19 +56,20 @@ class Told(Struct, frozen=True, kw_only=True):
     survivor: str
 
 
-def told(snapshot: Snapshot, serving: Serving, before: Takeover) -> Told:
+def told(snapshot: Snapshot, serving: Serving, before: Takeover, now: str) -> Told:
     """Return what is said.
 
     Args:
         snapshot: What is known.
         serving: What was judged.
         before: What was said last: a date that is the same but for a second is not said anew.
+        now: RFC 3339.
     """
     return Told(
         partner_down=_partner_down(serving, snapshot),
         kernel_fence=_kernel_fence(snapshot, serving.view),
         lease_database=_lease_database(snapshot, serving.view),
-        takeover=_takeover(serving, before),
+        takeover=_takeover(snapshot.name, serving, before, now),
         phase="" if serving.lease is None else str(serving.lease.phase),
         survivor="" if serving.lease is None else serving.lease.survivor,
     )
@@ -96,9 +100,25 @@ def _partner_down(serving: Serving, snapshot: Snapshot) -> Verdict:
     return Verdict(type=PARTNER_DOWN, status=status, reason=verdict.reason, message=message[:_LONGEST_MESSAGE])
 
 
-def _takeover(serving: Serving, before: Takeover) -> Takeover:
+def silent_since(view: View | None, role: Role, before: PairServer | None) -> str:
+    """Return since when a server has not renewed, once a renewal is overdue; empty: it is not, as far as was watched.
+
+    Args:
+        view: What was judged; None: nothing could be.
+        role: Which server.
+        before: What was said of it last.
+    """
+    if view is None or not view.own(role).incarnation or not view.late(role):
+        return ""
+    return _steady("" if before is None else before.silent_since, view.now - view.sights[role].silent)
+
+
+def _takeover(pair: str, serving: Serving, before: Takeover, now: str) -> Takeover:
     verdict, view = serving.verdict, serving.view
-    made = Takeover(reason=verdict.reason, message=verdict.message[:_LONGEST_MESSAGE])
+    rules = () if view is None else tuple(_rule(pair, each, view.now) for each in account.account(view))
+    made = Takeover(reason=verdict.reason, message=verdict.message[:_LONGEST_MESSAGE], time=now, rules=rules)
+    if before.time and (made.reason, made.message) == (before.reason, before.message) and _same(rules, before.rules):
+        made = replace(made, time=before.time, rules=before.rules)
     if view is None:
         return made
     silence = max((view.expiry(role) for role in Role if view.confirmed(role)), default=0.0)
@@ -127,6 +147,28 @@ def _dates(view: View) -> Mapping[str, str]:
         elif view.state(role) in _WAIT_ENDS and role != view.lease.survivor and mclt:
             found["recover_ends"] = dates.text(since + mclt)
     return found
+
+
+def _rule(pair: str, rule: account.Rule, now: float) -> JudgedRule:
+    return JudgedRule(
+        server=server_name(pair, rule.role),
+        rule=rule.name,
+        holds=rule.holds,
+        message=rule.message[:_LONGEST_RULE],
+        remedy=rule.remedy[:_LONGEST_RULE],
+        until="" if rule.retry is None else dates.text(now + rule.retry),
+    )
+
+
+def _same(new: tuple[JudgedRule, ...], old: tuple[JudgedRule, ...]) -> bool:
+    """Tell whether rules say the same, but for spans of time and the inaccuracy of looking twice."""
+    return len(new) == len(old) and all(
+        replace(one, until="", message=_NUMBER.sub("#", one.message))
+        == replace(other, until="", message=_NUMBER.sub("#", other.message))
+        and bool(one.until) == bool(other.until)
+        and (not one.until or _steady(other.until, dates.seconds(one.until)) == other.until)
+        for one, other in zip(new, old, strict=True)
+    )
 
 
 def _steady(before: str, date: float) -> str:

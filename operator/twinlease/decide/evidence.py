@@ -19,11 +19,13 @@ class Proof(Struct, frozen=True, kw_only=True):
         evidence: ``NONE``: it may be serving.
         message: What proves it, or what is missing; a sentence.
         retry: Seconds until time alone may change the verdict; None: it cannot.
+        waiting: The message without that time, where there is one.
     """
 
     evidence: Evidence = Evidence.NONE
     message: str
     retry: float | None = None
+    waiting: str = ""
 
     def __bool__(self) -> bool:
         """Tell whether the server counts as stopped."""
@@ -70,7 +72,7 @@ def _revoked(view: View, role: Role) -> Proof:
     if unaware and view.lease.phase is Phase.BOTH and (endless := _endless(view, role)) is not None:
         return _by_a_human(role) if _confirmed(view, role) else endless
     if unaware and fenced and left > 0:
-        return Proof(message=f"The {role} may answer for {_span(left)} more on its last renewal", retry=left)
+        return _answers(role, left)
     if view.grant(role).epoch and other.report.promising:
         return _promised(view, role)
     return Proof(evidence=Evidence.NO_HOLDER, message=f"The {role} has no grant to serve")
@@ -87,7 +89,12 @@ def _by_a_human(role: Role) -> Proof:
 def _promised(view: View, role: Role) -> Proof:
     wait = max(0.1, view.own(role.other).report.promise_seconds - view.sights[role.other].silent)
     message = f"The {role.other} promised the {role} to wait; that may run for {_span(wait)} more"
-    return Proof(message=message, retry=wait)
+    return Proof(message=message, retry=wait, waiting=f"The {role.other} promised the {role} to wait")
+
+
+def _answers(role: Role, left: float) -> Proof:
+    message = f"The {role} may answer for {_span(left)} more on its last renewal"
+    return Proof(message=message, retry=left, waiting=f"The {role} may answer on its last renewal")
 
 
 def _both(view: View, role: Role) -> str:
@@ -121,7 +128,7 @@ def _expired(view: View, role: Role) -> Proof:
     limit = view.expiry(role)
     left = limit - view.sights[role].silent
     if left > 0:
-        return Proof(message=f"The {role} may answer for {_span(left)} more on its last renewal", retry=left)
+        return _answers(role, left)
     if other.report.promising:
         return _promised(view, role)
     message = f"The {role} has not renewed for {_span(limit)}: its permit has ended, and nothing is promised to it"

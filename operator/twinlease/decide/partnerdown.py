@@ -104,20 +104,20 @@ def executed(view: View, role: Role) -> bool:
 
 def judge(view: View, role: Role) -> Judgement:
     """Return whether a server is ordered into partner-down now; the caller has found no order outstanding."""
-    waived, why = _waived(view, role)
+    excused, why = waived(view, role)
     refusal = _unfit(view, role)
     if refusal is not None:
         return refusal
     report = view.own(role).report
     age = report.interrupted_millis / 1000 + view.sights[role].age
     proof = stopped(view, role.other)
-    left = 0.0 if waived else view.policy.after - age
+    left = 0.0 if excused else view.policy.after - age
     evidence = {
         "interruption": why
         or f"number {report.interruption} of the {role}, for {age:.1f}s of {view.policy.after:.0f}s",
         "partner": proof.message,
     }
-    if not waived and view.policy.mode is PartnerDownMode.NEVER:
+    if not excused and view.policy.mode is PartnerDownMode.NEVER:
         message = f"The {role} stays in {report.state}: spec.partnerDown.mode is Never"
         return _verdict(Action.NOTHING, "Never", message, role, evidence=evidence)
     if left > 0:
@@ -127,7 +127,7 @@ def judge(view: View, role: Role) -> Judgement:
         message = f"The {role} could take over, but its partner may be serving. {proof.message}"
         return _verdict(Action.NOTHING, "WaitingForEvidence", message, role, evidence=evidence, retry=proof.retry)
     by_hand = proof.evidence is Evidence.CONFIRMED
-    if not waived and view.policy.mode is PartnerDownMode.MANUAL and not by_hand:
+    if not excused and view.policy.mode is PartnerDownMode.MANUAL and not by_hand:
         message = f"The {role} would be put into partner-down now, but spec.partnerDown.mode is Manual. {proof.message}"
         return _verdict(Action.NOTHING, "Manual", message, role, evidence=evidence)
     return _ordered(view, role, proof, evidence)
@@ -148,14 +148,14 @@ def _unfit(view: View, role: Role) -> Judgement | None:
         )
     elif own.database.verdict is not DatabaseVerdict.INTACT:
         reason, message = "LineageUnverified", f"The {role}'s lease database is not verified: {own.database.verdict}"
-    elif not _cut_off(view, role):
-        reason, message, retry = "NotNeeded", f"The {role} is in {state}", _left_to_return(view, role)
+    elif not cut_off(view, role):
+        reason, message, retry = "NotNeeded", f"The {role} is in {state}", left_to_return(view, role)
         if retry is not None:
             reason = "SurvivorGone"
             message = f"The survivor is gone: what it promised ends in {retry:.0f}s, then the {role} takes over"
     elif not durations.seconds(own.report.mclt):
         reason, message = "NoMCLT", f"The {role} has not learnt the MCLT yet"
-    elif (changed := mclt_changed(view, role.other, view.lease.mclt.until or _shorter(view, role))) is not None:
+    elif (changed := mclt_changed(view, role.other, view.lease.mclt.until or shorter(view, role))) is not None:
         reason, (message, retry) = "MCLTLowered", changed
     return _verdict(Action.NOTHING, reason, message, role, retry=retry) if reason else None
 
@@ -175,13 +175,13 @@ def mclt_changed(view: View, gone: Role, why: str) -> tuple[str, float | None] |
     return message, left if proof else proof.retry
 
 
-def _shorter(view: View, role: Role) -> str:
+def shorter(view: View, role: Role) -> str:
     """Tell whether a server goes by a shorter MCLT than the longest that either may go by."""
     mine = view.own(role).report.mclt
     return mine if durations.seconds(mine) < durations.seconds(view.lease.mclt.duration) else ""
 
 
-def _left_to_return(view: View, role: Role) -> float | None:
+def left_to_return(view: View, role: Role) -> float | None:
     """Return in how many seconds a server that was on its way back may take over from a survivor that is no more."""
     mclt = max(durations.seconds(view.own(role).report.mclt), durations.seconds(view.lease.mclt.duration))
     gone = view.sights[role.other].gone
@@ -189,7 +189,7 @@ def _left_to_return(view: View, role: Role) -> float | None:
     return mclt - gone if back and mclt > 0 and gone > 0 else None
 
 
-def _cut_off(view: View, role: Role) -> bool:
+def cut_off(view: View, role: Role) -> bool:
     """Tell whether a server is cut off from its partner, or is on its way back to a survivor that is no more.
 
     The latter may take over once its MCLT has passed since the survivor was proven stopped: whatever the survivor
@@ -202,7 +202,7 @@ def _cut_off(view: View, role: Role) -> bool:
         refused = view.lease.order is not UNSET and not executed(view, role)
         again = view.lease.phase is Phase.RETURNING or (view.lease.phase is Phase.ALONE and refused)
         return view.lease.survivor == role and again
-    left = _left_to_return(view, role)
+    left = left_to_return(view, role)
     return left is not None and left < 0
 
 
@@ -211,7 +211,7 @@ def in_partner_down(view: View, role: Role) -> bool:
     return view.confirmed(role) and view.state(role) is FailoverState.PARTNER_DOWN
 
 
-def _waived(view: View, role: Role) -> tuple[bool, str]:
+def waived(view: View, role: Role) -> tuple[bool, str]:
     """Return whether the survivor need not wait for T, and why."""
     other = role.other
     own = view.own(other)

@@ -111,6 +111,16 @@ class Client:
             # The list took longer than the server keeps its moment: all of it at once, then.
             return self._pages(resource, path, query, 0)
 
+    def kinds(self, api_version: str) -> frozenset[str]:
+        """Return the kinds of a group and version, like ``twinlease.io/v1alpha1``; none if the server knows it not."""
+        try:
+            found = self._request("GET", f"/apis/{api_version}").get("resources") or ()
+        except ApiError as error:
+            if error.status == NOT_FOUND:
+                return frozenset()
+            raise
+        return frozenset(str(each["kind"]) for each in found)
+
     def create(self, resource: Resource, body: Json) -> Json:
         """Create an object and return it as stored; status 409 if there is one."""
         query = {"fieldManager": self._manager}

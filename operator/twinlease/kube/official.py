@@ -11,11 +11,13 @@ from urllib.parse import quote
 
 import msgspec
 import urllib3
+import yaml
 from kubernetes import client as official
 from kubernetes import config as official_config
 
 from twinlease.kube.protocol import JSON, ApiError, Json
 
+_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _CONNECT_SECONDS = 5.0
 _MAX_LINE = 64 * 1024 * 1024
 
@@ -118,6 +120,36 @@ def configuration(kubeconfig: Path | None = None) -> official.Configuration:
         raise ApiError(0, "", f"no way to the API server: {error}") from error
     built.retries = False  # whoever calls decides what to repeat; hidden retries would multiply every deadline
     return built
+
+
+def user(kubeconfig: str | None = None, context: str | None = None) -> tuple[official.Configuration, str]:
+    """Return the configuration of somebody at a shell, and the namespace of the context.
+
+    As for kubectl: the file, else ``$KUBECONFIG``, else ``~/.kube/config``, else the pod's service account.
+
+    Raises:
+        ApiError: None of them is there, or the file is unusable (status 0).
+    """
+    built = official.Configuration()
+    namespace = "default"
+    try:
+        contexts, active = official_config.list_kube_config_contexts(kubeconfig)
+        chosen = active if context is None else next((each for each in contexts if each["name"] == context), None)
+        if chosen is None:
+            known = ", ".join(each["name"] for each in contexts)
+            raise ApiError(0, "", f"the kubeconfig has no context {context!r}, but {known or 'none'}")
+        official_config.load_kube_config(kubeconfig, context, client_configuration=built)
+        namespace = chosen["context"].get("namespace") or namespace
+    except (official_config.ConfigException, yaml.YAMLError, OSError) as error:
+        if kubeconfig is not None or context is not None:
+            raise ApiError(0, "", f"no usable kubeconfig: {error}") from error
+        try:
+            official_config.load_incluster_config(client_configuration=built)
+        except official_config.ConfigException:
+            raise ApiError(0, "", f"no usable kubeconfig: {error}") from error
+        namespace = _NAMESPACE.read_text(encoding="utf-8").strip() if _NAMESPACE.exists() else namespace
+    built.retries = False
+    return built, namespace
 
 
 def _lines(response: urllib3.HTTPResponse, path: str) -> Iterator[bytes]:

@@ -11,7 +11,18 @@ from twinlease import __version__
 from twinlease.api.crds import definitions
 from twinlease.cli.main import dispatch, usage
 
-HEAVY = ("click", "kopf", "kubernetes", "yaml", "msgspec", "prometheus_client", "urllib3", "argparse")
+HEAVY = (
+    "click",
+    "rich",
+    "kopf",
+    "kubernetes",
+    "yaml",
+    "msgspec",
+    "pyroute2",
+    "prometheus_client",
+    "urllib3",
+    "argparse",
+)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

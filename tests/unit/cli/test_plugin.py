@@ -1,5 +1,6 @@
 """``kubectl twinlease``: checks and renders files without a cluster."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ def check(*manifests: dict[str, Any]) -> Result:
     return run("check", "-f", "-", stdin=yaml.safe_dump_all(manifests))
 
 
-def test_version() -> None:
-    assert run("version").output == f"{__version__}\n"
+def test_the_version_of_the_program_needs_no_cluster() -> None:
+    assert run("version", "--client").output == f"{__version__}\n"
+    assert json.loads(run("version", "--client", "-o", "json").output) == {"client": __version__}
 
 
 def test_the_examples_are_right() -> None:
