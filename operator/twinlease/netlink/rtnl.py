@@ -1,27 +1,30 @@
-"""Interfaces and addresses over rtnetlink: two requests of our own, for a library that knows all of it takes 10 MB.
+"""Interfaces and addresses over rtnetlink.
 
 A node may have hundreds of interfaces (one per pod) and few addresses, so addresses are what is listed, and of the
 interfaces only those that carry one. That something changed is learnt from a bare socket whose messages nobody parses.
 """
 
 import errno
-import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Interface
+from typing import Any
 
-from twinlease.netlink import messages
+from pyroute2 import IPRoute  # type: ignore[import-untyped]  # ships no types
+from pyroute2.netlink.exceptions import NetlinkError as KernelError  # type: ignore[import-untyped]  # the same
+
 from twinlease.netlink.choose import Address, Interface
-from twinlease.netlink.messages import NLMSG_DONE, NLMSG_ERROR, RTM_NEWADDR, RTM_NEWLINK, Message
 from twinlease.netlink.protocol import NetlinkError
 
-# linux/rtnetlink.h
+# linux/rtnetlink.h, linux/if.h, linux/if_addr.h
 _GROUP_LINK = 0x1
 _GROUP_IPV4_ADDRESS = 0x10
+_IFF_UP = 0x1
+_IFF_LOWER_UP = 0x10000
+_IFA_F_SECONDARY = 0x1
 
 _RECEIVE = 64 * 1024
-_ANSWER_SECONDS = 5.0
-_ATTEMPTS = 3
 # A change comes as several messages (link, addresses, flags): one reading for all of them.
 _SETTLE_SECONDS = 0.02
 
@@ -34,13 +37,14 @@ class RouteNetlink:
     """
 
     def __init__(self) -> None:
-        self._number = 0
         try:
-            self._route = _socket(0)
-            self._changes = _socket(_GROUP_LINK | _GROUP_IPV4_ADDRESS)
+            self._route = IPRoute()
+            self._changes = socket.socket(
+                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
+            )
+            self._changes.bind((0, _GROUP_LINK | _GROUP_IPV4_ADDRESS))
         except OSError as error:
             raise NetlinkError(f"no netlink socket: {error}") from error
-        self._route.settimeout(_ANSWER_SECONDS)
 
     def read(self, name: str | None) -> tuple[Interface, ...]:
         """Return the interfaces that have IPv4 addresses outside 127.0.0.0/8, and the one of that name even without.
@@ -50,12 +54,13 @@ class RouteNetlink:
         """
         try:
             addresses = self._addresses()
-            found = [self._interface(addresses.get(index, ()), index=index) for index in addresses]
-            if name is not None and all(each is None or each.name != name for each in found):
-                found.append(self._interface((), name=name))
-        except (OSError, ValueError) as error:
+            indices = list(addresses)
+            if name is not None:
+                indices += [index for index in self._route.link_lookup(ifname=name) if index not in addresses]
+            found = (self._interface(index, addresses.get(index, ())) for index in indices)
+            return tuple(link for link in found if link is not None)
+        except (KernelError, OSError) as error:
             raise NetlinkError(f"the kernel does not tell its interfaces: {error}") from error
-        return tuple(each for each in found if each is not None)
 
     def wait(self) -> None:
         """Return when an interface or an address may have changed since the last call of ``read`` or ``wait``.
@@ -81,75 +86,35 @@ class RouteNetlink:
         self._route.close()
 
     def _addresses(self) -> dict[int, list[Address]]:
-        """Return the addresses by interface.
+        found: dict[int, list[Address]] = {}
+        for message in self._route.get_addr(family=socket.AF_INET):
+            attributes = _attributes(message)
+            # The local end of a point-to-point link is IFA_LOCAL; elsewhere both are the same.
+            text = attributes.get("IFA_LOCAL") or attributes.get("IFA_ADDRESS")
+            if text is None:
+                continue
+            address = IPv4Interface(f"{text}/{message['prefixlen']}")
+            if not address.is_loopback:
+                flags = attributes.get("IFA_FLAGS", message["flags"])
+                secondary = bool(flags & _IFA_F_SECONDARY)
+                found.setdefault(message["index"], []).append(Address(address, secondary))
+        return found
 
-        Raises:
-            OSError: No answer, or none that was of one moment.
-            ValueError: An answer that is none.
-        """
-        for _ in range(_ATTEMPTS):
-            listed = list(self._asked(messages.list_addresses))
-            if any(each.flags & messages.NLM_F_DUMP_INTR for each in listed):
-                continue  # something changed meanwhile: some may be missing
-            found: dict[int, list[Address]] = {}
-            for each in listed:
-                said = messages.address(each) if each.kind == RTM_NEWADDR else None
-                if said is not None and not said.address.is_loopback:
-                    found.setdefault(said.interface, []).append(Address(said.address, said.secondary))
-            return found
-        raise OSError(errno.EAGAIN, "addresses change all the time")
-
-    def _interface(self, addresses: Sequence[Address], *, index: int = 0, name: str = "") -> Interface | None:
-        """Return one interface; None: there is none.
-
-        Raises:
-            OSError: No answer.
-            ValueError: An answer that is none.
-        """
+    def _interface(self, index: int, addresses: Sequence[Address]) -> Interface | None:
         try:
-            answers = [*self._asked(lambda number: messages.get_link(number, index=index, name=name))]
-        except OSError as error:
-            if error.errno == errno.ENODEV:  # perhaps gone since its addresses were listed
+            (message,) = self._route.get_links(index)
+        except KernelError as error:
+            if error.code == errno.ENODEV:  # gone since its addresses were listed
                 return None
             raise
-        if answers[0].kind != RTM_NEWLINK:
-            raise ValueError(f"the answer about an interface is of kind {answers[0].kind}")
-        said = messages.link(answers[0])
-        return Interface(index=said.number, name=said.name, up=said.up, addresses=tuple(addresses))
-
-    def _asked(self, request: Callable[[int], bytes]) -> Iterator[Message]:
-        """Send a request and yield what the kernel answers, to the end of a list or one interface.
-
-        Raises:
-            OSError: It refuses, or does not answer in time.
-            ValueError: An answer that is none.
-        """
-        self._number = self._number % 0xFFFFFFFF + 1
-        self._route.sendto(request(self._number), (0, 0))
-        while True:
-            data, _, flags, (sender, _) = self._route.recvmsg(_RECEIVE)
-            if sender:  # not the kernel
-                continue
-            if flags & socket.MSG_TRUNC:
-                raise ValueError("a netlink datagram is longer than any that we know")
-            for message in messages.messages(data):
-                if message.number != self._number:
-                    continue  # of a request that was given up
-                if message.kind in (NLMSG_DONE, NLMSG_ERROR):
-                    if refused := messages.error(message):
-                        raise OSError(refused, os.strerror(refused))
-                    yield message
-                    return
-                yield message
-                if message.kind == RTM_NEWLINK:
-                    return
+        up = _IFF_UP | _IFF_LOWER_UP
+        return Interface(
+            index=index,
+            name=str(_attributes(message)["IFLA_IFNAME"]),
+            up=message["flags"] & up == up,
+            addresses=tuple(addresses),
+        )
 
 
-def _socket(groups: int) -> socket.socket:
-    made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
-    try:
-        made.bind((0, groups))
-    except OSError:
-        made.close()
-        raise
-    return made
+def _attributes(message: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(message["attrs"])
