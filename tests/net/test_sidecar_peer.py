@@ -2,8 +2,10 @@
 
 import secrets
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from signal import SIGKILL
 
 import pytest
 
@@ -12,7 +14,9 @@ from tests.net.granting import QUICK
 from tests.net.jig import SECRET, Jig, Namespace
 from tests.net.managed import PEER_PORT, ManagedPair, Member, managed
 from tests.net.services import PRIMARY, SECONDARY, service
+from twinlease.api.servinglease import Phase
 from twinlease.model.states import Role
+from twinlease.sidecar.clock import boottime
 from twinlease.sidecar.promises import Conversation, Granted, Terms, key_of
 
 A, B = Role.PRIMARY, Role.SECONDARY
@@ -55,6 +59,11 @@ def recorded(namespace: Namespace, count: int) -> list[bytes]:
             if data[9] == socket.IPPROTO_UDP and data[22:24] == to:
                 found.append(data[_UDP_HEADERS:])
     return found
+
+
+def left(member: Member) -> float:
+    """Return for how long a member's server may answer."""
+    return (member.guard.client.status().permit.deadline or 0.0) - boottime()
 
 
 def refused(member: Member, reason: str) -> bool:
@@ -114,3 +123,21 @@ def test_who_is_in_partner_down_promises_nothing(pair: ManagedPair) -> None:
         # Somebody who says that a grant of later than all that is known is his.
         assert converse(sock, talk, terms(pair, epoch=99)).refused == "PartnerDown"
     assert not pair.operator.own(A).report.promising
+
+
+def test_after_a_return_a_sidecar_that_begins_anew_without_the_api_promises_all_the_same(pair: ManagedPair) -> None:
+    pair.secondary.kill()
+    until("it took over", lambda: pair.operator.own(A).report.state == "PartnerDown", timeout=30)
+    pair.secondary.new_pod()
+    pair.secondary.start()
+    pair.await_normal(timeout=60)
+    until("both may serve", lambda: pair.operator.lease.phase is Phase.BOTH, timeout=10)
+    until("it promises again", lambda: pair.operator.own(A).report.promising, timeout=10)
+    before = {member.role: member.pid for member in pair.members.values()}
+    with pair.api.unreachable():
+        until("both have a long promise", lambda: min(map(left, pair.members.values())) > 9, timeout=15, every=0.05)
+        pair.primary.sidecar.signal(SIGKILL)
+        pair.primary.sidecar.start()
+        later = time.monotonic() + 1.5 * pair.operator.policy.max_promise
+        until("what was promised before is over", lambda: time.monotonic() > later, timeout=30, every=0.5)
+        assert {member.role: member.pid for member in pair.members.values()} == before

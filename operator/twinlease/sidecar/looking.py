@@ -64,7 +64,7 @@ class Looker:
         self._catching_up = CatchingUp(board)
         self._neighbour = Neighbour(board)
         self.served: Served | None = None
-        board.observe(remembered_longest=self._parts.memory.longest())
+        board.observe(remembered=self._parts.memory.lease())
 
     def network_changed(self) -> None:
         """Have the network looked at again; for another thread to call."""
@@ -170,10 +170,10 @@ class Looker:
         """Take in the serving lease, and what became of our writes to it."""
         board, durable = self._board, self._parts.durable
         board.observe(lease=self._parts.lease.latest)
-        lease, longest = board.now.lease, board.now.longest
-        if longest != board.now.remembered_longest:
-            self._parts.memory.keep_longest(longest)
-            board.observe(remembered_longest=longest)
+        lease, last = board.now.lease, board.now.last_lease
+        if last != board.now.remembered:
+            self._parts.memory.keep_lease(last)
+            board.observe(remembered=last)
         if lease is not None and durable.readable:
             epoch, pair = lease.spec.epoch, self._pair()
             name = "" if board.now.confirmed is None else board.now.confirmed.lineage.id

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from twinlease.log import kv
 from twinlease.sidecar.interruption import Interruption
-from twinlease.sidecar.observed import ServerObject
+from twinlease.sidecar.observed import LastLease, ServerObject
 from twinlease.sidecar.tenure import Tenure
 
 _log = logging.getLogger(__name__)
@@ -30,14 +30,8 @@ class Served(Struct, frozen=True):
     omapi_port: int = 0
 
 
-class _Longest(Struct, frozen=True):
-    """The longest lease, seconds."""
-
-    seconds: int
-
-
 class Memory:
-    """Keeps the last DHCPServer and start, the grant taken up last, the present interruption, and the longest lease.
+    """Keeps the last DHCPServer and start, the grant taken up last, the present interruption, the last serving lease.
 
     Args:
         directory: The volume; it lives as long as the pod.
@@ -48,7 +42,7 @@ class Memory:
         self._served = directory / "served.json"
         self._tenure = directory / "tenure.json"
         self._interruption = directory / "interruption.json"
-        self._longest = directory / "longest.json"
+        self._lease = directory / "lease.json"
 
     def server(self) -> ServerObject | None:
         """Return the DHCPServer as it was last read, None if it never was."""
@@ -83,12 +77,12 @@ class Memory:
         except (OSError, msgspec.MsgspecError):
             return Interruption()
 
-    def longest(self) -> int:
-        """Return the longest lease that the partner may have given, seconds; 0: nobody has read it in this pod."""
+    def lease(self) -> LastLease:
+        """Return what counts of the serving lease as last read."""
         try:
-            return msgspec.json.decode(self._longest.read_bytes(), type=_Longest).seconds
+            return msgspec.json.decode(self._lease.read_bytes(), type=LastLease)
         except (OSError, msgspec.MsgspecError):
-            return 0
+            return LastLease()
 
     def keep_tenure(self, tenure: Tenure) -> None:
         """Remember a grant.
@@ -102,9 +96,9 @@ class Memory:
         """Remember an interruption."""
         _write(self._interruption, interruption)
 
-    def keep_longest(self, seconds: int) -> None:
-        """Remember the longest lease."""
-        _write(self._longest, _Longest(seconds))
+    def keep_lease(self, lease: LastLease) -> None:
+        """Remember what counts of the serving lease."""
+        _write(self._lease, lease)
 
     def keep_server(self, server: ServerObject) -> None:
         """Remember a DHCPServer."""

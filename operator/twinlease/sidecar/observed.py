@@ -81,6 +81,20 @@ def lease_object(found: Json) -> LeaseObject:
     return LeaseObject(metadata=metadata, spec=convert(found.get("spec"), ServingLeaseSpec), raw=found)
 
 
+class LastLease(Struct, frozen=True, kw_only=True):
+    """What counts of the serving lease as last read, beyond the process that read it, while the API is away.
+
+    Attributes:
+        epoch: Its epoch; 0: it was never read in this pod.
+        survivor: Whom it names as the survivor; empty: nobody.
+        longest: The longest lease that the partner may have given to anybody, seconds; 0: that is not known.
+    """
+
+    epoch: int = 0
+    survivor: str = ""
+    longest: int = 0
+
+
 class Desired(Struct, frozen=True, kw_only=True):
     """What the operator wants.
 
@@ -158,7 +172,7 @@ class Observed(Struct, frozen=True, kw_only=True):
         wall: The wall clock at this look, seconds since the epoch.
         token: The guard's, for the pod's life; empty until it was asked once.
         lease: None until the serving lease was read once.
-        remembered_longest: What ``longest`` was to an earlier process of this pod, which had read it; 0: none had.
+        remembered: What the last process of this pod that read the serving lease knew of it.
         tenure: The grant that was taken up last.
         held: The permit.
         claims: The API says, or may come to say, that the kernel fences this server.
@@ -200,7 +214,7 @@ class Observed(Struct, frozen=True, kw_only=True):
     node: str = ""
     token: str = ""
     lease: LeaseObject | None = None
-    remembered_longest: int = 0
+    remembered: LastLease = LastLease()
     tenure: Tenure = Tenure()
     held: Held = Held()
     claims: bool = False
@@ -280,11 +294,17 @@ class Observed(Struct, frozen=True, kw_only=True):
         return None if self.lease is None or self.role is None else entry(self.lease.spec, self.role).own
 
     @property
+    def last_lease(self) -> LastLease:
+        """The serving lease as last read, be it by an earlier process."""
+        if self.lease is None:
+            return self.remembered
+        spec = self.lease.spec
+        return LastLease(epoch=spec.epoch, survivor=spec.survivor, longest=durations.seconds(spec.max_lease.duration))
+
+    @property
     def longest(self) -> int:
         """The longest lease that the partner may have given to anybody, seconds; 0: that is not known."""
-        if self.lease is None:
-            return self.remembered_longest
-        return durations.seconds(self.lease.spec.max_lease.duration)
+        return self.last_lease.longest
 
     @property
     def rolled_back(self) -> bool:

@@ -65,10 +65,9 @@ def promises_nothing(now: Observed) -> str:
         return "PartnerDown"
     if order_of(now) is not None:
         return "Ordered"
-    lease = None if now.lease is None else now.lease.spec
-    alone = lease is not None and lease.survivor == now.role
-    returned = lease is not None and not lease.survivor and lease.epoch >= record.consumed
-    if alone or (record.consumed and not returned):
+    last = now.last_lease
+    returned = not last.survivor and last.epoch >= record.consumed
+    if last.survivor == now.role or (record.consumed and not returned):
         return "OrderConsumed"
     return ""
 

@@ -13,7 +13,7 @@ from twinlease.engines.protocol import Control, ControlError
 from twinlease.model.binding import Binding, Standing
 from twinlease.model.states import FailoverState
 from twinlease.sidecar.holding import Holder, Schedule
-from twinlease.sidecar.observed import Observed
+from twinlease.sidecar.observed import LastLease, Observed
 
 SINCE, LONGEST = 1_700_000_000, 600
 ADDRESS = int(IPv4Address("10.0.0.1"))
@@ -142,7 +142,7 @@ def test_nothing_is_held_by_who_is_not_known_to_be_cut_off(now: Observed, world:
 
 def test_what_an_earlier_process_read_of_the_serving_lease_counts(world: World, holder: Holder) -> None:
     world.records = [ended()]
-    assert tend(holder, world, snapshot(lease=None, remembered_longest=LONGEST)) == [ADDRESS]
+    assert tend(holder, world, snapshot(lease=None, remembered=LastLease(longest=LONGEST))) == [ADDRESS]
     assert world.held[0][1] > world.now + LONGEST
 
 

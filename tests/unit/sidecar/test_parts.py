@@ -20,7 +20,7 @@ from twinlease.kube.protocol import SERVERS, ApiError, Json
 from twinlease.sidecar.backoff import Backoff
 from twinlease.sidecar.configs import ConfigSource
 from twinlease.sidecar.memory import Memory, Served
-from twinlease.sidecar.observed import Verdict, server_object
+from twinlease.sidecar.observed import LastLease, Verdict, server_object
 from twinlease.sidecar.publisher import Publisher
 from twinlease.sidecar.watcher import Watcher
 
@@ -126,9 +126,10 @@ def test_memory_outlives_the_sidecar(tmp_path: Path) -> None:
     Memory(tmp_path).keep_served(Served(12.25, 3))
     assert Memory(tmp_path).server() == server()
     assert Memory(tmp_path).served() == Served(12.25, 3)
-    assert Memory(tmp_path).longest() == 0
-    Memory(tmp_path).keep_longest(600)
-    assert Memory(tmp_path).longest() == 600
+    assert Memory(tmp_path).lease() == LastLease()
+    known = LastLease(epoch=3, survivor="primary", longest=600)
+    Memory(tmp_path).keep_lease(known)
+    assert Memory(tmp_path).lease() == known
     (tmp_path / "server.json").write_text("{half", encoding="ascii")
     assert Memory(tmp_path).server() is None
 
