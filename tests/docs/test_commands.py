@@ -23,12 +23,6 @@ LANGUAGES = SHELL | {"", "yaml", "json", "mermaid", "text", "promql"}
 # kubectl finds plugins on PATH by their name; that is all of it that is stood in for here.
 KUBECTL = '#!/bin/sh\nname="kubectl-$1"\nshift\nexec "$name" "$@"\n'
 
-README = "README.md"
-MARKED = [
-    pytest.param(page, marks=pytest.mark.xfail(reason="its blocks are not marked yet")) if page.name == README else page
-    for page in pages()
-]
-
 
 def shell_blocks(page: Page) -> list[Block]:
     return [block for block in page.blocks() if block.is_shell]
@@ -37,7 +31,7 @@ def shell_blocks(page: Page) -> list[Block]:
 RUN = [(page, block) for page in pages() for block in shell_blocks(page) if block.mark == HERE]
 
 
-@pytest.mark.parametrize("page", MARKED, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
 def test_every_command_is_marked_as_run_or_not_run(page: Page) -> None:
     assert [f"{page.name}:{block.line}" for block in shell_blocks(page) if not _is_marked(block)] == []
 

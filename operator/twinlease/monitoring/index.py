@@ -16,6 +16,7 @@ _TITLES = {
 
 _INTRO = """\
 <!-- Generated from operator/twinlease/monitoring by `make monitoring`: edit the alerts there, not this file. -->
+<!-- not run unless marked: it needs a pair in trouble -->
 # Runbooks
 
 One page for each alert. All have the same shape: what it means for clients now, how long until it hurts, how to look,
