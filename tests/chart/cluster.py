@@ -91,17 +91,23 @@ class Cluster:
         for release in json.loads(self.helm("list", "--all-namespaces", "--output", "json")):
             self.helm("uninstall", release["name"], "--namespace", release["namespace"])
         self.kubectl("delete", _CLUSTER_WIDE, "--selector=app.kubernetes.io/name=twinlease", "--ignore-not-found")
+        # Who deletes a kind whose storage is just being made waits minutes for the API server to try again (measured:
+        # InstanceDeletionFailed, "storage is (re)initializing").
+        until("what there is is served", lambda: all(map(self._is_served, self._ours())), timeout=30.0)
         ours = self._ours()
         for plural in _FINALIZED:
             if f"{plural}.twinlease.io" in ours:
                 self._let_go(plural)
         if ours:
-            self.kubectl("delete", "crds", "--wait=false", *ours)
+            self.kubectl("delete", "crds", "--wait=false", "--ignore-not-found", *ours)
         until("the kinds are gone", lambda: self.lacks(GROUP) and not self._ours(), timeout=120.0)
 
     def _ours(self) -> list[str]:
         names = [each["metadata"]["name"] for each in self.api.get(DEFINITIONS)["items"]]
         return [name for name in names if name.endswith(".twinlease.io")]
+
+    def _is_served(self, name: str) -> bool:
+        return self.serves(f"{GROUP}/{name.partition('.')[0]}")
 
     def _let_go(self, plural: str) -> None:
         """Take the finalizers off the objects of a kind, for nobody does it."""
