@@ -54,7 +54,8 @@ class User:
 
 @pytest.fixture
 def user(server: ApiServer, namespace: str) -> User:
-    """Return the administrator at a shell."""
+    """Return the administrator at a shell, of a cluster in which no operator ever led: other tests had some lead."""
+    server.kubectl("delete", "leases", "--all-namespaces", "--field-selector=metadata.name=twinlease-operator")
     return User(server.kubeconfig, namespace)
 
 
