@@ -135,7 +135,8 @@ def test_a_calm_pair_writes_nothing_and_costs_almost_nothing(normal: ManagedPair
     # Twice what is aimed at: other tests may run on the same cores. The benchmark has the figures.
     assert (cpu_seconds(sidecar) - before[1]) / took < 0.01
     assert (cpu_seconds(guard) - before[0]) / took < 0.005
-    assert memory_kib(guard) < 20_000
+    # Of this machine's interpreter; in the image both are smaller, and the benchmark has the figures.
+    assert memory_kib(guard) < 20 * 1024
     assert memory_kib(sidecar) < 45_000
 
 
