@@ -165,3 +165,16 @@ def test_documents_are_json() -> None:
         assert told["status"]["takeover"]["reason"] == REASONS[name]
         assert "servingLease" in told
         assert json.loads(json.dumps(judgement(facts)))["takeover"]["reason"] == REASONS[name]
+
+
+@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("role", ["", "tertiary"])
+def test_a_server_whose_role_is_not_told_is_shown_all_the_same(name: str, role: str) -> None:
+    facts = situation(name)
+    servers = tuple(replace(each, role=role) for each in facts.status.servers)
+    facts = replace(facts, status=replace(facts.status, servers=servers))
+    for page, text in pages(facts).items():
+        assert facts.name in text, page
+    told = pages(facts)["status"]
+    assert all(each.name in told for each in servers)
+    assert "permit:" not in told

@@ -98,21 +98,27 @@ def countdowns(facts: PairFacts, now: float) -> Iterator[str]:
 
 
 def _add_server(tree: Tree, facts: PairFacts, server: PairServer, moment: Moment) -> None:
-    role = Role(server.role)
-    report = facts.servers.get(role, ServerStatus())
+    role = _role(server)
+    report = ServerStatus() if role is None else facts.servers.get(role, ServerStatus())
     title = Text.assemble((server.role, words.STRONG), "  ", words.state(server.state), "  ")
     title.append(
         ", ".join(part for part in (f"{server.name} on {server.node or 'no node yet'}", server.address) if part)
     )
     branch = tree.add(title)
     branch.add(Text(_service(server, report, moment.now), words.GOOD if server.serving else words.WARN))
-    branch.add(_permit(facts, server, report, moment.now))
-    runway = _runway(facts, role, moment) if server.serving else ""
+    if role is not None:
+        branch.add(_permit(facts, server, role, moment.now))
+    runway = _runway(facts, role, moment) if server.serving and role is not None else ""
     if runway:
         branch.add(Text(runway))
     for condition in report.conditions:
         if condition.status == conditions.FALSE and condition.message and not server.serving:
             branch.add(_condition(condition))
+
+
+def _role(server: PairServer) -> Role | None:
+    """Return its role; None: whoever wrote the status did not say so, or in words that are not ours."""
+    return next((role for role in Role if role == server.role), None)
 
 
 def _service(server: PairServer, report: ServerStatus, now: float) -> str:
@@ -124,9 +130,9 @@ def _service(server: PairServer, report: ServerStatus, now: float) -> str:
     return f"{answers}{for_long}; sees its partner in {server.partner_state}"
 
 
-def _permit(facts: PairFacts, server: PairServer, report: ServerStatus, now: float) -> Text:
+def _permit(facts: PairFacts, server: PairServer, role: Role, now: float) -> Text:
     """Return why a server may answer, and until when at most where it has fallen silent."""
-    lease, role = facts.lease, Role(server.role)
+    lease, report = facts.lease, facts.servers.get(role, ServerStatus())
     own = None if lease is None else entry(lease, role).own
     grant = None if lease is None else entry(lease, role).grant
     asks = own is not None and own.asks is not UNSET
