@@ -263,6 +263,15 @@ class Jig:
         for table in ("link", "link-in"):
             self.primary.namespace.nft("inet", table, "hook output priority 0")
 
+    def stall_link(self) -> None:
+        """Lose what the servers say to each other on the way: no connection breaks, and TCP goes on trying."""
+        lost = [f"tcp {end} {_FAILOVER_PORT} drop" for end in ("dport", "sport")]
+        self._lan.nft("bridge", "stall", "hook forward priority 0", *lost)
+
+    def unstall_link(self) -> None:
+        """Let it through again."""
+        self._lan.nft("bridge", "stall", "hook forward priority 0")
+
     def _cable(self, stack: ExitStack, port: str, address: IPv4Interface | None) -> Namespace:
         namespace = _opened(stack)
         addresses = [f"address add {address} dev eth0"] if address else []

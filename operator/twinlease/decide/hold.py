@@ -8,7 +8,7 @@ the longest lease, given at the very moment of the meeting. What it says is kept
 Times are seconds since the epoch, by the server's wall clock.
 """
 
-from twinlease.model.binding import Binding, Standing
+from twinlease.model.binding import ENDED, Binding, Standing
 
 AT_ONCE = 0.0
 """Due whatever the time is."""
@@ -28,9 +28,9 @@ def due(last: Binding, *, since: int, longest: int) -> float | None:
         since: When the server was cut off.
         longest: The longest lease that the partner may give, seconds.
     """
-    if last.standing is Standing.ENDED:
+    if last.standing in ENDED:
         return AT_ONCE
-    if last.standing is Standing.OTHER:
+    if last.standing is not Standing.LEASED:
         return None
     # One that ends later than any that is given was held before, and its client may be the partner's by now.
     news = last.seen >= since - NEWS_SECONDS or last.ends > last.seen + longest

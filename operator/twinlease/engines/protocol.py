@@ -110,7 +110,7 @@ class Control(Protocol):
                 within the deadline.
         """
 
-    def hold(self, addresses: Sequence[IPv4Address], until: int) -> Mapping[IPv4Address, str]:
+    def hold(self, addresses: Sequence[IPv4Address], until: int, *, free: bool = False) -> Mapping[IPv4Address, str]:
         """Have leases that run, or are over by this server's word alone, run until an instant; none is shortened.
 
         Whatever is free or out of use by now is left alone, and so is the client. What the server made of it stands in
@@ -119,6 +119,7 @@ class Control(Protocol):
         Args:
             addresses: A few: the server does nothing else meanwhile.
             until: Seconds since the epoch, by the server's wall clock.
+            free: What is free by now is leased to its last client again.
 
         Returns:
             Those that the server refused, and why.

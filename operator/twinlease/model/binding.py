@@ -9,10 +9,18 @@ class Standing(StrEnum):
 
     LEASED = "Leased"
     """A client has it, by this server's word."""
-    ENDED = "Ended"
-    """It was leased, and is over by this server's word alone: its partner has not agreed yet."""
+    EXPIRED = "Expired"
+    """It was leased until its end, by this server's word alone: its partner has not agreed yet."""
+    RELEASED = "Released"
+    """Its client gave it back, or somebody took it from it, by this server's word alone likewise."""
+    FREE = "Free"
+    """It is to be given to anybody by one of the servers: both know."""
     OTHER = "Other"
-    """Free, or out of use: both servers know."""
+    """Out of use."""
+
+
+ENDED = frozenset({Standing.EXPIRED, Standing.RELEASED})
+"""Leases that are over by this server's word alone."""
 
 
 class Binding(NamedTuple):
@@ -22,10 +30,12 @@ class Binding(NamedTuple):
         address: As a number.
         standing: How it stands.
         seen: The latest of its start and its client's last transaction with this server.
-        ends: When the lease ends; 2147483647 for one that never does.
+        ends: When the lease ends or ended; 2147483647 for one that never does.
+        ours: Its client's last transaction was with this server, as far as the record tells.
     """
 
     address: int
     standing: Standing
     seen: int
     ends: int
+    ours: bool = False

@@ -20,6 +20,7 @@ from twinlease.sidecar.doing import Doer
 from twinlease.sidecar.holding import EVERY_SECONDS, Holder
 from twinlease.sidecar.looking import Looker
 from twinlease.sidecar.measured import Seen, Tally, tracked
+from twinlease.sidecar.mending import Mender
 from twinlease.sidecar.observed import Candidate, Verdict
 from twinlease.sidecar.plan import Action, Step, plan
 from twinlease.sidecar.report import dated, report
@@ -53,6 +54,7 @@ class Agent:
         self._looker = Looker(self._board)
         self._doer = Doer(self._board, self._looker)
         self._holder = Holder(parts.leases, parts.clocks.wall)
+        self._mender = Mender(parts.leases, parts.clocks.wall)
         self._reported = ServerStatus()
         self._reported_uid: str | None = None
         self._counted: object = None
@@ -65,7 +67,8 @@ class Agent:
         while not stopping():
             step = self.turn()
             if step.action is Action.WAIT:
-                self._parts.wake.wait(EVERY_SECONDS if self._holder.busy else TICK_SECONDS)
+                busy = self._holder.busy or self._mender.busy
+                self._parts.wake.wait(EVERY_SECONDS if busy else TICK_SECONDS)
             self._parts.wake.clear()
 
     def turn(self) -> Step:
@@ -130,7 +133,9 @@ class Agent:
     def _hold(self) -> None:
         desired = self._board.now.desired
         if desired is not None:
-            self._holder.tend(self._board.now, self._parts.probe.control(self._looker.spoken(desired.object.spec)))
+            control = self._parts.probe.control(self._looker.spoken(desired.object.spec))
+            self._holder.tend(self._board.now, control)
+            self._mender.tend(self._board.now, control)
 
     def _look(self) -> None:
         before = self._board.now.desired

@@ -14,7 +14,7 @@ from msgspec import Struct
 from twinlease.engines.protocol import BindingLog, Control, ControlError, FailoverStatus
 from twinlease.ipc.client import GuardStatus, GuardUnreachable
 from twinlease.ipc.protocol import ProtocolError
-from twinlease.model.binding import Binding, Standing
+from twinlease.model.binding import ENDED, Binding, Standing
 from twinlease.model.states import FailoverState, serves
 from twinlease.sidecar.clock import Clock
 
@@ -166,7 +166,7 @@ def _held(control: Control, log: BindingLog, until: int, deadline: float) -> boo
 
 
 def _short(last: Binding, until: int) -> bool:
-    return last.standing is Standing.ENDED or (last.standing is Standing.LEASED and last.ends < until)
+    return last.standing in ENDED or (last.standing is Standing.LEASED and last.ends < until)
 
 
 def trouble(said: FailoverStatus, since: int) -> str:

@@ -8,7 +8,7 @@ from twinlease.decide import hold
 from twinlease.model.binding import Binding, Standing
 
 SINCE, LONGEST = 1_000_000, 3600
-LEASED, ENDED, OTHER = Standing.LEASED, Standing.ENDED, Standing.OTHER
+LEASED, ENDED, OTHER = Standing.LEASED, Standing.EXPIRED, Standing.FREE
 
 
 def last(standing: Standing, seen: int = 0, ends: int = 0) -> Binding:

@@ -28,11 +28,11 @@ def everything(file: Path) -> list[Binding]:
     ("state", "standing"),
     [
         ("active", Standing.LEASED),
-        ("expired", Standing.ENDED),
-        ("released", Standing.ENDED),
-        ("reset", Standing.ENDED),
-        ("free", Standing.OTHER),
-        ("backup", Standing.OTHER),
+        ("expired", Standing.EXPIRED),
+        ("released", Standing.RELEASED),
+        ("reset", Standing.RELEASED),
+        ("free", Standing.FREE),
+        ("backup", Standing.FREE),
         ("abandoned", Standing.OTHER),
     ],
 )
@@ -48,9 +48,22 @@ def test_the_times_of_a_lease(file: Path) -> None:
         "lease 10.0.0.2 {\n  starts 6 2026/11/21 22:05:18;\n  ends never;\n  binding state active;\n}\n"
     )
     assert everything(file) == [
-        Binding(FIRST, Standing.LEASED, 1_795_298_720, 1_795_298_741),
+        Binding(FIRST, Standing.LEASED, 1_795_298_720, 1_795_298_741, ours=True),
         Binding(FIRST + 1, Standing.LEASED, 1_795_298_718, (1 << 31) - 1),
     ]
+
+
+def test_whose_client_it_was_last(file: Path) -> None:
+    times = {
+        "starts 6 2026/11/21 22:05:18;\n  cltt 6 2026/11/21 22:05:18;": True,
+        "starts 6 2026/11/21 22:05:19;\n  cltt 6 2026/11/21 22:05:18;": False,  # what the partner told
+        "starts 6 2026/11/21 22:05:19;": False,
+        "cltt 6 2026/11/21 22:05:18;": True,
+        "cltt never;": False,
+    }
+    text = "".join(f"lease 10.0.0.1 {{\n  {lines}\n  binding state active;\n}}\n" for lines in times)
+    file.write_text(text)
+    assert [each.ours for each in everything(file)] == list(times.values())
 
 
 def test_only_what_is_new_is_told_and_all_of_another_file(file: Path) -> None:
@@ -64,12 +77,12 @@ def test_only_what_is_new_is_told_and_all_of_another_file(file: Path) -> None:
         growing.flush()
         assert list(log.news()) == []
         growing.write(whole[50:])
-    assert [each.standing for each in log.news()] == [Standing.ENDED]
+    assert [each.standing for each in log.news()] == [Standing.RELEASED]
     assert list(log.news()) == []
     other = file.with_name("new")
     other.write_bytes(lease("10.0.0.1", "expired") + lease("10.0.0.2", "free"))
     other.replace(file)
-    assert [each.standing for each in log.news()] == [Standing.ENDED, Standing.OTHER]
+    assert [each.standing for each in log.news()] == [Standing.EXPIRED, Standing.FREE]
     log.close()
 
 

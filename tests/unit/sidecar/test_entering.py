@@ -15,7 +15,7 @@ from twinlease.sidecar.entering import Entered, enter_running
 
 NOW, HOLD = 1_700_000_000, 600
 E = NOW + 1 + HOLD + 1
-LEASED, ENDED, OTHER = Standing.LEASED, Standing.ENDED, Standing.OTHER
+LEASED, ENDED, OTHER = Standing.LEASED, Standing.EXPIRED, Standing.FREE
 IN_CONTACT = (FailoverState.NORMAL, FailoverState.POTENTIAL_CONFLICT, FailoverState.CONFLICT_DONE)
 INTERRUPTED, DOWN = FailoverState.COMMUNICATIONS_INTERRUPTED, FailoverState.PARTNER_DOWN
 

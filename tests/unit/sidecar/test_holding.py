@@ -20,7 +20,7 @@ ADDRESS = int(IPv4Address("10.0.0.1"))
 
 
 def ended(address: int = ADDRESS) -> Binding:
-    return Binding(address, Standing.ENDED, 0, 0)
+    return Binding(address, Standing.EXPIRED, 0, 0)
 
 
 def leased(address: int = ADDRESS, ends: int = SINCE + LONGEST) -> Binding:
@@ -28,7 +28,7 @@ def leased(address: int = ADDRESS, ends: int = SINCE + LONGEST) -> Binding:
 
 
 def free(address: int = ADDRESS) -> Binding:
-    return Binding(address, Standing.OTHER, 0, 0)
+    return Binding(address, Standing.FREE, 0, 0)
 
 
 class World:

@@ -8,7 +8,14 @@ from twinlease.engines.isc import records
 from twinlease.engines.isc.follow import Follower
 from twinlease.model.binding import Binding, Standing
 
-_ENDED = frozenset({"expired", "released", "reset"})
+_STANDINGS = {
+    "active": Standing.LEASED,
+    "expired": Standing.EXPIRED,
+    "released": Standing.RELEASED,
+    "reset": Standing.RELEASED,
+    "free": Standing.FREE,
+    "backup": Standing.FREE,
+}
 
 
 class IscBindingLog:
@@ -41,9 +48,6 @@ class IscBindingLog:
 
 
 def _binding(address: int, state: str, lease: records.Lease) -> Binding:
-    if state in _ENDED:
-        return Binding(address, Standing.ENDED, 0, 0)
-    if state != "active":
-        return Binding(address, Standing.OTHER, 0, 0)
     ends = records.LATEST if lease.ends == records.NEVER else records.seconds(lease.ends)
-    return Binding(address, Standing.LEASED, records.seconds(lease.seen), ends)
+    standing = _STANDINGS.get(state, Standing.OTHER)
+    return Binding(address, standing, records.seconds(lease.seen), ends, ours=lease.ours)

@@ -15,6 +15,8 @@ from twinlease.model.states import FailoverState
 _ACTIVE, _EXPIRED, _RELEASED, _RESET = 2, 3, 4, 6
 """Numbers of a lease's binding states."""
 _HELD = frozenset({_ACTIVE, _EXPIRED, _RELEASED, _RESET})
+_FREE, _BACKUP = 1, 7
+_UNUSED = frozenset({_FREE, _BACKUP})
 
 _CATCHING_UP = frozenset({FailoverState.RECOVER, FailoverState.RECOVER_WAIT})
 
@@ -149,8 +151,8 @@ class IscControl:
         with self._session_dropped_after_error() as session:
             session.update("failover-state", self._relationship, {"local-state": number})
 
-    def hold(self, addresses: Sequence[IPv4Address], until: int) -> Mapping[IPv4Address, str]:
-        """Have active, expired, released and reset leases be active until an instant.
+    def hold(self, addresses: Sequence[IPv4Address], until: int, *, free: bool = False) -> Mapping[IPv4Address, str]:
+        """Have active, expired, released and reset leases be active until an instant; if asked, free and backup ones.
 
         ``ends`` and then ``state``, in one message: the end alone makes a lease expired, and between two messages dhcpd
         could free it. State and end are looked at a moment before: should a client come in between, its lease ends
@@ -159,10 +161,11 @@ class IscControl:
         Raises:
             ControlError: No answer within the session's deadline, or a refused key.
         """
+        held = _HELD | _UNUSED if free else _HELD
 
         def change(lease: Mapping[str, bytes]) -> Mapping[str, bytes]:
             state, ends = _number(lease, "state"), _number(lease, "ends")
-            if state not in _HELD or (state == _ACTIVE and ends >= until):
+            if state not in held or (state == _ACTIVE and ends >= until):
                 return {}
             return {"ends": max(ends, until).to_bytes(4, "big"), "state": _ACTIVE.to_bytes(4, "big")}
 

@@ -25,6 +25,7 @@ _LEASE = re.compile(rb"^lease (\d{1,3}(?:\.\d{1,3}){3}) \{\n((?:[ \t].*\n)*)(\}(
 _FAILOVER = re.compile(rb'^failover peer "[^"\n]*" state \{\n((?:[ \t].*\n)*)\}(?:\n|\Z)', re.MULTILINE)
 # "next binding state" and "rewind binding state" do not begin like the state itself, nor tstp, tsfp, atsfp like these.
 _STATE = re.compile(rb"^[ \t]+binding state ([a-z]+);$", re.MULTILINE)
+_CLTT = re.compile(rb"^[ \t]+cltt (.+);", re.MULTILINE)
 _SEEN = re.compile(rb"^[ \t]+(?:starts|cltt) (.+);", re.MULTILINE)
 _ENDS = re.compile(rb"^[ \t]+ends (.+);", re.MULTILINE)
 _MY = re.compile(rb"^[ \t]+my state ([a-z-]+)(?: at (.+?))?;", re.MULTILINE)
@@ -74,6 +75,12 @@ class Lease(NamedTuple):
     def seen(self) -> bytes:
         """The latest of its start and its client's last transaction, as text in the order of time; or empty."""
         return max((when for found in _SEEN.findall(self.body) if (when := _when(found)) != NEVER), default=b"")
+
+    @property
+    def ours(self) -> bool:
+        """Whether its client's last transaction was with this server: no start that the partner told came later."""
+        found = _CLTT.search(self.body)
+        return found is not None and _when(found[1]) == self.seen != b""
 
 
 class Change(NamedTuple):

@@ -1,0 +1,154 @@
+"""Keeping what the server gave: an address that a late word of its partner's freed is leased again."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+from twinlease.decide import given
+from twinlease.decide.given import Given
+from twinlease.engines.protocol import BindingLog, Control, ControlError
+from twinlease.log import kv
+from twinlease.model.binding import Binding
+from twinlease.model.states import FailoverState
+from twinlease.sidecar.clock import Clock
+from twinlease.sidecar.observed import Observed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_log = logging.getLogger(__name__)
+
+_SERVING = frozenset({FailoverState.NORMAL, FailoverState.COMMUNICATIONS_INTERRUPTED, FailoverState.PARTNER_DOWN})
+_SHARE_SECONDS = 0.1
+"""For so long at most at a time, for reading and for writing each: the server answers nobody while it writes."""
+_READ_AT_ONCE = 200
+_AGAIN_SECONDS = 2.0
+_BUSY_SECONDS = 5.0
+"""Where one word came late, more do."""
+
+
+class Mender:
+    """Reads what the server records, and has it say again what it gave.
+
+    Args:
+        log: Opens a reader of the server's lease database.
+        wall: Seconds since the epoch, by the server's wall clock.
+    """
+
+    def __init__(self, log: Callable[[], BindingLog], wall: Clock) -> None:
+        self._open = log
+        self._wall = wall
+        self._log: BindingLog | None = None
+        self._reading: Iterator[Binding] | None = None
+        self._ledger = Ledger()
+        self._busy_until = 0.0
+        self._trouble = ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is to be called again soon."""
+        return time.monotonic() < self._busy_until
+
+    def tend(self, now: Observed, control: Control) -> None:
+        """Take in what was recorded, and mend it, for a moment; the rest waits for the next call."""
+        if not now.running or not now.answered or now.failover is None:
+            return
+        try:
+            self._read()
+            self._ledger.forget(self._wall())
+            if now.failover.local in _SERVING:
+                self._mend(control)
+        except (ControlError, OSError) as error:
+            self._reading = None
+            self._troubled(str(error))
+
+    def _read(self) -> None:
+        if self._log is None:
+            self._log = self._open()
+        until = time.monotonic() + _SHARE_SECONDS
+        while time.monotonic() < until:
+            if self._reading is None:
+                self._reading = self._log.news()
+            wall, count = self._wall(), 0
+            for count, binding in enumerate(self._reading, 1):
+                self._ledger.take(binding, wall)
+                if count == _READ_AT_ONCE:
+                    break
+            if count < _READ_AT_ONCE:
+                self._reading = None
+                return
+
+    def _mend(self, control: Control) -> None:
+        until = time.monotonic() + _SHARE_SECONDS
+        mended = 0
+        while time.monotonic() < until and (due := self._ledger.due(self._wall(), again=_AGAIN_SECONDS)):
+            address, ends = IPv4Address(due[0]), due[1]
+            for why in control.hold([address], ends, free=True).values():
+                self._troubled(f"{address}: {why}")
+            mended += 1
+            self._busy_until = time.monotonic() + _BUSY_SECONDS
+        if mended:
+            _log.warning("a late word of the partner's freed leases: leased again", extra=kv(leases=mended))
+
+    def _troubled(self, why: str) -> None:
+        if why != self._trouble:
+            self._trouble = why
+            _log.warning("a lease may not be kept", extra=kv(why=why))
+
+
+class Ledger:
+    """What was given lately, and what of it the server has forgotten. No I/O."""
+
+    def __init__(self) -> None:
+        self._given: dict[int, Given] = {}
+        self._order: deque[tuple[int, int]] = deque()
+        self._broken: dict[int, tuple[int, float]] = {}
+
+    def take(self, last: Binding, now: float) -> None:
+        """Take in the last record of an address."""
+        address, known = last.address, self._given.get(last.address)
+        if known is not None and given.contradicts(known, last, now):
+            self._broken.setdefault(address, (known.until, 0.0))
+        else:
+            self._broken.pop(address, None)
+        after = given.advance(known, last, now)
+        if after is None or _old(after, now):
+            self._given.pop(address, None)
+        elif after != known:
+            self._given[address] = after
+            if known is None or after.since != known.since:
+                self._order.append((after.since, address))
+
+    def due(self, now: float, *, again: float) -> tuple[int, int] | None:
+        """Return an address that is to be leased again, and until when; None: there is none.
+
+        Args:
+            now: The time.
+            again: After how many seconds it is due again, unless what it was leased for is taken in.
+        """
+        for address, (until, when) in self._broken.items():
+            if when <= now:
+                self._broken[address] = (until, now + again)
+                return address, until
+        return None
+
+    def forget(self, now: float) -> None:
+        """Forget what no late word can reach any more, and leases that are over."""
+        while self._order and self._order[0][0] < now - given.KNOWN_SECONDS:
+            since, address = self._order.popleft()
+            known = self._given.get(address)
+            if known is not None and known.since == since:
+                del self._given[address]
+        for address in [each for each, (until, _) in self._broken.items() if until <= now]:
+            del self._broken[address]
+
+    def __len__(self) -> int:
+        """Return how many leases it knows."""
+        return len(self._given)
+
+
+def _old(known: Given, now: float) -> bool:
+    return known.since < now - given.KNOWN_SECONDS or known.until <= now

@@ -1,0 +1,155 @@
+"""The ledger of what was given, and who mends against a server that the test plays."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv4Address
+from typing import cast
+
+import pytest
+from msgspec.structs import replace
+
+from tests.unit.sidecar.snapshots import NEW, guard, in_states, observed
+from twinlease.decide.given import KNOWN_SECONDS
+from twinlease.engines.protocol import Control, ControlError
+from twinlease.model.binding import Binding, Standing
+from twinlease.model.states import FailoverState
+from twinlease.sidecar.mending import Ledger, Mender
+from twinlease.sidecar.observed import Observed
+
+NOW = 1_700_000_000
+ADDRESS = int(IPv4Address("10.0.0.1"))
+
+
+def leased(address: int = ADDRESS, seen: int = NOW, ends: int = NOW + 600) -> Binding:
+    return Binding(address, Standing.LEASED, seen, ends, ours=True)
+
+
+def freed(address: int = ADDRESS, ends: int = NOW - 1) -> Binding:
+    return Binding(address, Standing.FREE, NOW, ends)
+
+
+class World:
+    """A server with its lease database, whose clock the test sets."""
+
+    def __init__(self) -> None:
+        self.now = float(NOW)
+        self.records: list[Binding] = []
+        self.leased: list[tuple[int, int]] = []
+        self.failure: Exception | None = None
+        self.refused = ""
+        self._read = 0
+
+    def open(self) -> "World":
+        """Begin to read its database."""
+        return self
+
+    def news(self) -> Iterator[Binding]:
+        """Yield what was written since."""
+        while self._read < len(self.records):
+            self._read += 1
+            yield self.records[self._read - 1]
+
+    def close(self) -> None:
+        """End reading."""
+
+    def hold(self, addresses: Sequence[IPv4Address], until: int, *, free: bool = False) -> Mapping[IPv4Address, str]:
+        """Lease again, and write that down."""
+        assert free
+        if self.failure:
+            raise self.failure
+        for each in addresses:
+            self.leased.append((int(each), until))
+            if not self.refused:
+                self.records.append(leased(int(each), ends=until))
+        return dict.fromkeys(addresses, self.refused) if self.refused else {}
+
+
+def snapshot(local: FailoverState = FailoverState.NORMAL, **changes: object) -> Observed:
+    now = observed(guard=guard(NEW), failover=in_states(local, FailoverState.NORMAL))
+    return replace(now, **changes)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def mender(world: World) -> Mender:
+    return Mender(world.open, lambda: world.now)
+
+
+def tend(mender: Mender, world: World, now: Observed | None = None) -> list[tuple[int, int]]:
+    """Have it look once; return what it leased again."""
+    world.leased.clear()
+    mender.tend(now or snapshot(), cast("Control", world))
+    return world.leased
+
+
+def test_what_a_late_word_freed_is_leased_again_as_long_as_it_was_given(world: World, mender: Mender) -> None:
+    world.records = [leased(), leased(ADDRESS + 1), freed()]
+    assert tend(mender, world) == [(ADDRESS, NOW + 600)]
+    assert mender.busy
+    assert tend(mender, world) == []
+    world.records.append(freed())
+    assert tend(mender, world) == [(ADDRESS, NOW + 600)]
+
+
+def test_nothing_is_done_while_nothing_is_said_late(world: World, mender: Mender) -> None:
+    world.records = [leased(), freed(ends=NOW + 10)]
+    world.now += 20
+    assert tend(mender, world) == []
+    assert not mender.busy
+
+
+def test_what_the_server_refuses_is_tried_again_after_a_while(world: World, mender: Mender) -> None:
+    world.records = [leased(), freed()]
+    world.refused = "no"
+    assert len(tend(mender, world)) == 1
+    assert tend(mender, world) == []
+    world.now += 2
+    assert len(tend(mender, world)) == 1
+    world.now += 600
+    assert tend(mender, world) == []
+
+
+@pytest.mark.parametrize("failure", [ControlError("no answer"), OSError("gone")])
+def test_it_goes_on_after_a_failure(world: World, mender: Mender, failure: Exception) -> None:
+    world.records = [leased(), freed()]
+    world.failure = failure
+    assert tend(mender, world) == []
+    world.failure = None
+    world.now += 2
+    assert tend(mender, world) == [(ADDRESS, NOW + 600)]
+
+
+@pytest.mark.parametrize("local", FailoverState)
+def test_a_server_that_serves_nobody_is_left_alone_and_nothing_is_forgotten(
+    world: World, mender: Mender, local: FailoverState
+) -> None:
+    world.records = [leased(), freed()]
+    serving = local in (
+        FailoverState.NORMAL,
+        FailoverState.COMMUNICATIONS_INTERRUPTED,
+        FailoverState.PARTNER_DOWN,
+    )
+    assert bool(tend(mender, world, snapshot(local))) is serving
+    assert bool(tend(mender, world)) is not serving
+
+
+def test_a_server_that_does_not_answer_is_left_alone(world: World, mender: Mender) -> None:
+    world.records = [leased(), freed()]
+    for silent in (snapshot(answered=False), snapshot(failover=None), snapshot(guard=None)):
+        assert tend(mender, world, silent) == []
+
+
+def test_the_ledger_forgets_what_no_word_can_reach() -> None:
+    ledger = Ledger()
+    for number in range(1000):
+        ledger.take(leased(number, ends=NOW + 5000), NOW)
+        ledger.take(leased(number, seen=NOW + 1, ends=NOW + 5000), NOW)
+    ledger.forget(NOW + KNOWN_SECONDS)
+    assert len(ledger) == 1000
+    ledger.forget(NOW + KNOWN_SECONDS + 2)
+    assert len(ledger) == 0
+    ledger.take(leased(1, ends=NOW + 5000), NOW + KNOWN_SECONDS + 1)
+    assert len(ledger) == 0
