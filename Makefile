@@ -108,12 +108,17 @@ test-api: lab-build ## Against a real kube-apiserver
 chart-test: lab-build ## The Helm chart, with the real Helm against a real kube-apiserver
 	$(PYTEST) tests/chart
 
-.PHONY: test-net test-net-sidecars test-net-daemons
-test-net: test-net-daemons test-net-sidecars ## Real DHCP servers and clients in network namespaces (root)
+NET := $(wildcard tests/net/test_*.py)
+NET_SIDECARS := $(filter tests/net/test_sidecar%,$(NET))
+NET_MEETINGS := $(foreach each,apart catchingup oldnews resending return stalling,tests/net/test_$(each).py)
+.PHONY: test-net test-net-sidecars test-net-meetings test-net-daemons
+test-net: test-net-daemons test-net-meetings test-net-sidecars ## Real DHCP servers and clients in network namespaces (root)
 test-net-sidecars: install system-packages
-	$(PYTEST) tests/net/test_sidecar*.py
+	$(PYTEST) $(NET_SIDECARS)
+test-net-meetings: install system-packages # servers that were apart, and meet again
+	$(PYTEST) $(NET_MEETINGS)
 test-net-daemons: install system-packages
-	$(PYTEST) $(filter-out tests/net/test_sidecar%,$(wildcard tests/net/test_*.py))
+	$(PYTEST) $(filter-out $(NET_SIDECARS) $(NET_MEETINGS),$(NET))
 
 .PHONY: test-e2e
 test-e2e: lab-build ## On the lab: a real three-node cluster on this machine (root)
@@ -122,7 +127,7 @@ test-e2e: lab-build ## On the lab: a real three-node cluster on this machine (ro
 .PHONY: test
 test: lint test-unit test-model lab-build ## All of them
 	# They wait more than they compute.
-	$(MAKE) --jobs=3 --output-sync=target --no-print-directory test-api test-net chart-test rules-test docs-test
+	$(MAKE) --jobs=4 --output-sync=target --no-print-directory test-api test-net chart-test rules-test docs-test
 	$(MAKE) --no-print-directory test-e2e
 
 .PHONY: test-full
