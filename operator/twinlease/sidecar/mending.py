@@ -59,7 +59,7 @@ class Mender:
         try:
             self._read()
             self._ledger.forget(self._wall())
-            if now.failover.local in _SERVING:
+            if self._reading is None and now.failover.local in _SERVING:  # what is unread may say otherwise
                 self._mend(control)
         except (ControlError, OSError) as error:
             self._reading = None
@@ -131,7 +131,8 @@ class Ledger:
         """
         for address, (until, when) in self._broken.items():
             if when <= now:
-                self._broken[address] = (until, now + again)
+                del self._broken[address]
+                self._broken[address] = (until, now + again)  # behind those that are due
                 return address, until
         return None
 

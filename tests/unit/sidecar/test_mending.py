@@ -36,7 +36,7 @@ class World:
         self.leased: list[tuple[int, int]] = []
         self.failure: Exception | None = None
         self.refused = ""
-        self._read = 0
+        self.read = 0
 
     def open(self) -> "World":
         """Begin to read its database."""
@@ -44,9 +44,9 @@ class World:
 
     def news(self) -> Iterator[Binding]:
         """Yield what was written since."""
-        while self._read < len(self.records):
-            self._read += 1
-            yield self.records[self._read - 1]
+        while self.read < len(self.records):
+            self.read += 1
+            yield self.records[self.read - 1]
 
     def close(self) -> None:
         """End reading."""
@@ -92,6 +92,17 @@ def test_what_a_late_word_freed_is_leased_again_as_long_as_it_was_given(world: W
     assert tend(mender, world) == []
     world.records.append(freed())
     assert tend(mender, world) == [(ADDRESS, NOW + 600)]
+
+
+def test_nothing_is_mended_before_everything_is_read(world: World, mender: Mender) -> None:
+    other = [leased(ADDRESS + number) for number in range(1, 100_000)]
+    world.records = [leased(), freed(), *other, leased(seen=NOW + 10, ends=NOW + 700)]
+    rounds = 0
+    while world.read < len(world.records):
+        assert tend(mender, world) == []
+        rounds += 1
+    assert rounds > 1, "else there was nothing to be careful with"
+    assert tend(mender, world) == []
 
 
 def test_nothing_is_done_while_nothing_is_said_late(world: World, mender: Mender) -> None:
