@@ -72,6 +72,10 @@ monitoring: install ## Generate the chart's alerts and dashboard, and the list o
 cli-docs: install ## Generate docs/cli.md from the help of the commands
 	$(BIN)/python -m twinlease.cli.reference > docs/cli.md
 
+.PHONY: krew
+krew: install ## Pack the plugin for krew into dist/, with this machine's Python and architecture (KREW_URI=where it will be)
+	KREW_URI=$(KREW_URI) $(BIN)/python -m tests.krew.archive dist
+
 # --- checks, by cost --------------------------------------------------------------------------------------------------
 .PHONY: lint
 lint: install ## ruff, mypy, import-linter
