@@ -112,6 +112,12 @@ test-api: lab-build ## Against a real kube-apiserver
 chart-test: lab-build ## The Helm chart, with the real Helm against a real kube-apiserver
 	$(PYTEST) tests/chart
 
+.PHONY: kube-matrix
+kube-matrix: lab-build ## The tests that need an API server, against other versions of it, each built once (KUBE="1.30.14 1.36.3")
+	@[ -n "$(KUBE)" ] || { echo 'say which versions: make kube-matrix KUBE=1.30.14' >&2; exit 1; }
+	for version in $(KUBE); do \
+	  $(LAB) kube $$version && TWINLEASE_KUBE=$$version $(PYTEST) tests/api tests/chart || exit; done
+
 .PHONY: test-net test-net-sidecars test-net-daemons
 test-net: test-net-daemons test-net-sidecars ## Real DHCP servers and clients in network namespaces (root)
 test-net-sidecars: install system-packages

@@ -11,7 +11,7 @@ import pytest
 from tests.api.operating import Operator, Start, settle
 from tests.api.world import World
 from tests.docs.markdown import ROOT, Block, Page, pages
-from tests.lab import binaries
+from tests.lab import otherkube
 from tests.lab.apiserver import ApiServer
 from twinlease.kube.protocol import PAIRS, SERVERS
 from twinlease.model import conditions
@@ -44,7 +44,7 @@ def run(block: Block, server: ApiServer, namespace: str, scratch: Path) -> subpr
     kubeconfig = scratch / "kubeconfig"
     kubeconfig.write_text(json.dumps(document), encoding="utf-8")
     programs = Path(sys.executable).parent  # kubectl finds the plugin there
-    path = f"{binaries.ensure().kubectl_directory}:{programs}:{os.environ['PATH']}"
+    path = f"{otherkube.chosen().kubectl_directory}:{programs}:{os.environ['PATH']}"
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", block.text],
         cwd=scratch,

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.krew.archive import NOWHERE, ROOT, version, write
-from tests.lab import binaries
+from tests.lab import otherkube
 from twinlease import __version__
 
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -44,9 +44,8 @@ def bare(tmp_path: Path) -> Path:
 
 
 def run(*path: Path, arguments: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-    kubectl = binaries.ensure()
     env = {"PATH": ":".join(map(str, (*path, "/usr/bin", "/bin"))), "HOME": "/nonexistent"}
-    argv = [kubectl["kubectl"], "twinlease", *arguments]
+    argv = [otherkube.chosen()["kubectl"], "twinlease", *arguments]
     return subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
