@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from tests.lab import binaries, paths
@@ -22,7 +22,6 @@ VARIABLE = "TWINLEASE_KUBE"
 
 _VERSION = re.compile(r"1\.\d+\.\d+")
 _STAGED = re.compile(r"^(?P<before>\s*(?:replace\s+)?)(?P<module>k8s\.io/\S+) => \./staging/src/\S+$", re.MULTILINE)
-_SAMPLE = re.compile(r"^\s*k8s\.io/sample-\S+ v0\.0\.0.*\n", re.MULTILINE)
 _DOWNLOAD_SECONDS, _BUILD_SECONDS = 600.0, 3600.0
 
 
@@ -60,25 +59,45 @@ def ensure(version: str) -> Binaries:
     return Binaries(target)
 
 
-def go_mod(upstream: str, version: str) -> tuple[str, tuple[str, ...]]:
-    """Return a go.mod that asks for what Kubernetes itself asks for, and the modules that must stand in.
+def staged(upstream: str) -> tuple[str, ...]:
+    """Return the modules that Kubernetes has in its own tree, by its go.mod."""
+    return tuple(found["module"] for found in _STAGED.finditer(upstream))
 
-    What Kubernetes has in its own tree is published as `v0.` of the same version. Samples may not be, and nothing needs
-    them: empty modules stand in.
+
+def go_mod(upstream: str, version: str, absent: Collection[str]) -> str:
+    """Return a go.mod that asks for what Kubernetes itself asks for.
+
+    What it has in its own tree is published as `v0.` of the same version.
 
     Args:
         upstream: Its go.mod.
         version: Its version, without a `v`.
+        absent: Modules for which an empty one stands in, in a folder of the module's name.
     """
-    absent = tuple(module for _, module in _STAGED.findall(upstream) if module.startswith("k8s.io/sample-"))
 
     def published(found: re.Match[str]) -> str:
         module = found["module"]
-        place = f"./{module}" if module in absent else f"{module} v0.{version.removeprefix('1.')}"
+        place = f"./{module}" if module in absent else f"{module} {_staged_version(version)}"
         return f"{found['before']}{module} => {place}"
 
-    text = re.sub(r"^module .*$", "module otherkube", _SAMPLE.sub("", upstream), flags=re.MULTILINE)
-    return _STAGED.sub(published, text) + f"\nrequire k8s.io/kubernetes v{version}\n", absent
+    text = re.sub(r"^module .*$", "module otherkube", upstream, flags=re.MULTILINE)
+    return _STAGED.sub(published, text) + f"\nrequire k8s.io/kubernetes v{version}\n"
+
+
+def _staged_version(version: str) -> str:
+    return f"v0.{version.removeprefix('1.')}"
+
+
+def _absent(modules: Iterable[str], version: str, directory: Path) -> set[str]:
+    """Return which modules the proxy does not have; if one of them is needed, the build says so."""
+    argv = ["go", "list", "-m", "-e", "-f", "{{if .Error}}{{.Path}}{{end}}"]
+    return set(
+        run(
+            [*argv, *(f"{each}@{_staged_version(version)}" for each in modules)],
+            cwd=directory,
+            timeout=_DOWNLOAD_SECONDS,
+        ).split()
+    )
 
 
 def _build(target: Path, version: str) -> None:
@@ -86,8 +105,10 @@ def _build(target: Path, version: str) -> None:
     sources = target / "sources"
     sources.mkdir(parents=True)
     argv = ["go", "mod", "download", "-json", f"k8s.io/kubernetes@v{version}"]
-    upstream = Path(json.loads(run(argv, cwd=sources, timeout=_DOWNLOAD_SECONDS))["GoMod"])
-    text, absent = go_mod(upstream.read_text(encoding="utf-8"), version)
+    found = json.loads(run(argv, cwd=sources, timeout=_DOWNLOAD_SECONDS))
+    upstream = Path(found["GoMod"]).read_text(encoding="utf-8")
+    absent = _absent(staged(upstream), version, sources)
+    text = go_mod(upstream, version, absent)
     (sources / "go.mod").write_text(text, encoding="utf-8")
     for module in absent:
         (sources / module).mkdir(parents=True)

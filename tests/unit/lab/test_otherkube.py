@@ -3,7 +3,7 @@
 import pytest
 
 from tests.lab.binaries import linker_flags
-from tests.lab.otherkube import COMPONENTS, SOURCES, chosen, ensure, go_mod
+from tests.lab.otherkube import COMPONENTS, SOURCES, chosen, ensure, go_mod, staged
 
 UPSTREAM = """\
 module k8s.io/kubernetes
@@ -25,9 +25,9 @@ replace (
 """
 
 
-def test_what_is_published_is_asked_for_and_the_samples_are_empty() -> None:
-    text, absent = go_mod(UPSTREAM, "1.30.14")
-    assert absent == ("k8s.io/sample-apiserver", "k8s.io/sample-controller")
+def test_what_is_published_is_asked_for_and_an_empty_module_stands_in_for_what_is_not() -> None:
+    assert staged(UPSTREAM) == ("k8s.io/api", "k8s.io/sample-apiserver", "k8s.io/sample-controller")
+    text = go_mod(UPSTREAM, "1.30.14", {"k8s.io/sample-controller"})
     lines = [line.strip() for line in text.splitlines() if line]
     assert lines == [
         "module otherkube",
@@ -36,10 +36,11 @@ def test_what_is_published_is_asked_for_and_the_samples_are_empty() -> None:
         "github.com/spf13/cobra v1.7.0",
         "k8s.io/api v0.0.0",
         "k8s.io/kube-openapi v0.0.0-20240228011516-70dd3763d340",
+        "k8s.io/sample-apiserver v0.0.0",
         ")",
         "replace (",
         "k8s.io/api => k8s.io/api v0.30.14",
-        "k8s.io/sample-apiserver => ./k8s.io/sample-apiserver",
+        "k8s.io/sample-apiserver => k8s.io/sample-apiserver v0.30.14",
         "k8s.io/sample-controller => ./k8s.io/sample-controller",
         ")",
         "require k8s.io/kubernetes v1.30.14",
