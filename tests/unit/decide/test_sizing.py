@@ -67,7 +67,9 @@ def test_more_of_anything_needs_no_fewer_addresses(need: Need) -> None:
     assert size(replace(need, clients=need.clients + 10)).pool >= base
     assert size(replace(need, arrivals=need.arrivals + 10)).pool >= base
     assert size(replace(need, outage=need.outage + 3600)).pool >= base
-    assert size(replace(need, response=min(need.response + 60, 600))).pool >= base
+    later = replace(need, response=min(need.response + 60, 600))
+    if need.outage > later.response + later.after:  # else the other is back before it is taken over, which spares some
+        assert size(later).pool >= base
 
 
 @pytest.mark.parametrize(
