@@ -138,7 +138,7 @@ def _rows(need: Need, found: Sizes) -> list[tuple[str, str, str]]:
         ("promise", span(found.duration), "likewise, among the two servers"),
         ("MCLT", span(found.mclt), "new leases while cut off, and the wait before the partner's addresses are used"),
         ("own half", str(found.own), f"free on each server: {rate} until R + T + MCLT (or a shorter outage ends)"),
-        ("free", str(found.free), f"on both: twice that, and {rate} until R + T + 1.5 leases, when parked ones end"),
+        ("free", str(found.free), f"on both: at least twice that, and {rate} until R + T + 1.5 leases (parked ones)"),
         ("pool", str(found.pool), f"dynamic addresses: {need.clients} leased and what must be free"),
         ("without", str(found.alone), "free on each server, should nobody ever take over in the whole outage"),
         ("load", f"{found.renewals:.1f}/s", "renewals while cut off, each client at half of the MCLT"),
