@@ -72,6 +72,10 @@ monitoring: install ## Generate the chart's alerts and dashboard, and the list o
 cli-docs: install ## Generate docs/cli.md from the help of the commands
 	$(BIN)/python -m twinlease.cli.reference > docs/cli.md
 
+.PHONY: krew
+krew: install ## Pack the plugin for krew into dist/, with this machine's Python and architecture (KREW_URI=where it will be)
+	KREW_URI=$(KREW_URI) $(BIN)/python -m tests.krew.archive dist
+
 # --- checks, by cost --------------------------------------------------------------------------------------------------
 .PHONY: lint
 lint: install ## ruff, mypy, import-linter
@@ -107,6 +111,12 @@ test-api: lab-build ## Against a real kube-apiserver
 .PHONY: chart-test
 chart-test: lab-build ## The Helm chart, with the real Helm against a real kube-apiserver
 	$(PYTEST) tests/chart
+
+.PHONY: kube-matrix
+kube-matrix: lab-build ## The tests that need an API server, against other versions of it, each built once (KUBE="1.30.14 1.36.3")
+	@[ -n "$(KUBE)" ] || { echo 'say which versions: make kube-matrix KUBE=1.30.14' >&2; exit 1; }
+	for version in $(KUBE); do \
+	  $(LAB) kube $$version && TWINLEASE_KUBE=$$version $(PYTEST) tests/api tests/chart || exit; done
 
 NET := $(wildcard tests/net/test_*.py)
 NET_SIDECARS := $(filter tests/net/test_sidecar%,$(NET))

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from tests.api.operating import Operator, Start, settle
 from tests.api.world import World
 from tests.docs.markdown import ROOT, Block, Page, pages
-from tests.lab import binaries
+from tests.lab import otherkube
 from tests.lab.apiserver import ApiServer
 from twinlease.kube.protocol import PAIRS, SERVERS
 from twinlease.model import conditions
@@ -42,7 +43,8 @@ def run(block: Block, server: ApiServer, namespace: str, scratch: Path) -> subpr
         (scratch / name).symlink_to(ROOT / name)
     kubeconfig = scratch / "kubeconfig"
     kubeconfig.write_text(json.dumps(document), encoding="utf-8")
-    path = f"{binaries.ensure().kubectl_directory}:{os.environ['PATH']}"
+    programs = Path(sys.executable).parent  # kubectl finds the plugin there
+    path = f"{otherkube.chosen().kubectl_directory}:{programs}:{os.environ['PATH']}"
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", block.text],
         cwd=scratch,

@@ -14,7 +14,7 @@ import yaml
 
 from tests.api.operating import Operator, account_kubeconfig
 from tests.api.world import World
-from tests.lab import binaries
+from tests.lab import otherkube
 from tests.lab.apiserver import ApiServer
 from twinlease import __version__
 from twinlease.api.servinglease import Answer, Database, DatabaseVerdict, Evidence
@@ -237,7 +237,7 @@ def test_colours_are_for_terminals_without_no_color(user: User, operator: Operat
 
 
 def test_kubectl_finds_it_and_completes_it(server: ApiServer) -> None:
-    kubectl = binaries.ensure()["kubectl"]
+    kubectl = otherkube.chosen()["kubectl"]
     path = f"{PLUGIN.parent}:{os.environ['PATH']}"
 
     def run(*arguments: str) -> str:

@@ -165,6 +165,25 @@ def test_a_file_of_alerts_becomes_a_rule_and_one_of_a_dashboard_a_config_map(off
     assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "yes"
 
 
+@pytest.mark.parametrize(
+    ("wanted", "base"),
+    [
+        ({}, "docs/runbooks"),
+        ({"runbookBaseURL": "https://git.example.com:8443/dhcp/-/raw/main/docs/runbooks/"},
+         "https://git.example.com:8443/dhcp/-/raw/main/docs/runbooks"),
+    ],
+)  # fmt: skip
+def test_an_alert_names_its_runbook_where_the_user_reads_it(offline: Helm, wanted: dict[str, str], base: str) -> None:
+    values = {"prometheusRule": {"enabled": True, **wanted}}
+    (rule,) = of(render(offline, values, *MONITORING), "PrometheusRule")
+    alerts = [alert for group in rule["spec"]["groups"] for alert in group["rules"]]
+    assert len(alerts) > 30
+    for each in alerts:
+        url = each["annotations"]["runbook_url"]
+        assert url == f"{base}/{each['alert']}.md"
+        assert (CHART.parents[1] / "docs/runbooks" / f"{each['alert']}.md").is_file()
+
+
 def test_the_image_has_the_commands_that_the_pods_run(offline: Helm) -> None:
     objects = render(offline, {})
     pods = [each["spec"]["template"]["spec"] for each in of(objects, "Deployment")]
@@ -195,6 +214,7 @@ def test_the_image_has_the_commands_that_the_pods_run(offline: Helm) -> None:
         ({"watchNamespaces": ["a", "a"]}, "at '/watchNamespaces': items at 0 and 1 are equal"),
         ({"watchNamespaces": ["*"]}, "'*' does not match pattern"),
         ({"podMonitor": {"interval": "fast"}}, "at '/podMonitor/interval': 'fast' does not match pattern"),
+        ({"prometheusRule": {"runbookBaseURL": "here"}}, "at '/prometheusRule/runbookBaseURL': 'here' does not match"),
         (
             {"watchNamespaces": ["one"], "pairs": {"lan": PAIR}},
             'pairs.lan is in namespace "dhcp", which watchNamespaces does not name (one): nobody would serve it.',
@@ -210,5 +230,5 @@ def test_what_cannot_be_meant_is_refused(offline: Helm, values: Json, said: str)
 
 
 def test_an_older_kubernetes_is_refused(offline: Helm) -> None:
-    said = refusal(offline, {}, "--kube-version", "1.29.9")
-    assert "chart requires kubeVersion: >=1.30.0-0 which is incompatible with Kubernetes v1.29.9" in said
+    said = refusal(offline, {}, "--kube-version", "1.30.14")
+    assert "chart requires kubeVersion: >=1.31.0-0 which is incompatible with Kubernetes v1.30.14" in said

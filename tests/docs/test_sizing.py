@@ -12,6 +12,7 @@ from twinlease.api.peer import Peer
 from twinlease.api.permit import PartnerDown, ServingLeaseTimes
 from twinlease.decide import hold
 from twinlease.decide.permit import epsilon, period
+from twinlease.decide.sizing import Need, size
 from twinlease.model import durations
 from twinlease.model.validate import pair_problems
 
@@ -48,18 +49,19 @@ def settings(text: str) -> tuple[int, int, int]:
     return after, mclt, durations.seconds(lease[1]) if lease else M
 
 
-def test_the_examples_are_computed_by_the_formula() -> None:
+def test_the_examples_are_what_size_computes() -> None:
     after = mclt = 0
     for clients, hourly, text, *figures in EXAMPLES:
         after, mclt, longest = (after, mclt, 900) if text == "the same" else settings(text)
-        rate = int(hourly) / 3600
-        half, whole = ceil(2 * rate * (R + after + mclt)), ceil(rate * (R + after + 1.5 * longest))
-        assert [int(each) for each in figures] == [half, whole, int(clients) + max(half, whole)]
+        found = size(Need(clients=int(clients), arrivals=int(hourly), lease=longest, after=after, mclt=mclt))
+        whole = ceil(int(hourly) / 3600 * (R + after + 1.5 * longest + 5))
+        assert [int(each) for each in figures] == [2 * found.own, whole, found.pool]
+        assert found.own == ceil(int(hourly) / 3600 * (R + after + mclt))
     assert len(EXAMPLES) == 4
 
 
 def test_what_is_parked_is_parked_for_one_and_a_half_of_the_longest_lease() -> None:
-    assert hold.until(0, longest=M) == pytest.approx(1.5 * M, rel=0.01)
+    assert hold.until(0, longest=M) == 1.5 * M + 5
 
 
 def test_the_defaults_are_those_of_the_types() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.lab import binaries, rest
+from tests.lab import otherkube, rest
 from tests.lab.controlplane import ControlPlane, Endpoint
 from tests.lab.shell import program
 from tests.lab.waiting import until
@@ -26,7 +26,7 @@ class ApiServer:
     """
 
     def __init__(self) -> None:
-        self._binaries = binaries.ensure()
+        self._binaries = otherkube.chosen()
         self._directory = Path()
         self._exits = ExitStack()
         self.kubeconfig = Path()

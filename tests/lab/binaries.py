@@ -85,10 +85,18 @@ def _build(target: Path, flags: str) -> None:
     (target / "path" / "kubectl").symlink_to("../labkube")
 
 
-def go_build(sources: Path, output: Path, flags: str = "-s -w", package: str = ".") -> None:
-    """Build a Go module, or a package that it requires, into a static executable."""
+def go_build(sources: Path, output: Path, flags: str = "-s -w", package: str = ".", *, mod: str = "readonly") -> None:
+    """Build a Go module, or a package that it requires, into a static executable.
+
+    Args:
+        sources: The module.
+        output: The executable.
+        flags: The linker's.
+        package: Which package.
+        mod: `mod` where go.sum is to be made.
+    """
     run(
-        ["go", "build", "-trimpath", "-buildvcs=false", f"-ldflags={flags}", "-o", str(output), package],
+        ["go", "build", f"-mod={mod}", "-trimpath", "-buildvcs=false", f"-ldflags={flags}", "-o", str(output), package],
         cwd=sources,
         env={"CGO_ENABLED": "0", "GOFLAGS": os.environ.get("GOFLAGS", ""), "GOWORK": "off"},
         timeout=_BUILD_SECONDS,

@@ -10,11 +10,12 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from tests.lab import binaries, helm, images, packages, paths
+from tests.lab import binaries, helm, images, otherkube, packages, paths
 from tests.lab.cgroups import CgroupError
 from tests.lab.cluster import Lab, NotRunningError, exports, take_down
 from tests.lab.leftovers import LeftoversError
 from tests.lab.model import CLIENTS, NODES, PROJECT_IMAGE
+from tests.lab.otherkube import VersionError
 from tests.lab.packages import HostError
 from tests.lab.paths import LockBusyError
 from tests.lab.processes import ENDING, StartError
@@ -38,6 +39,7 @@ _EXPECTED = (
     NotRunningError,
     StartError,
     UnreachableError,
+    VersionError,
 )
 
 
@@ -66,6 +68,8 @@ def make_parser() -> argparse.ArgumentParser:
     up.add_argument("--force", action="store_true", help="take away an earlier lab first")
     up.add_argument("--crds", type=Path, metavar="DIR", help="apply these definitions before the controllers start")
     commands.add_parser("build", help="build what the cache lacks: Kubernetes, Helm, the base and pause images")
+    kube = commands.add_parser("kube", help="build the API server of another version, for tests without nodes")
+    kube.add_argument("version", help="like 1.30.14")
     commands.add_parser("down", help="take the lab away; harmless when there is none")
     commands.add_parser("image", help="build the project's image and import it into the nodes")
     commands.add_parser("env", help='print shell lines: eval "$(python -m tests.lab env)"')
@@ -113,6 +117,10 @@ def _build(chosen: argparse.Namespace) -> None:
     images.pause()
     images.base()
     sys.stdout.write(f"everything is in {paths.cache_directory()}\n")
+
+
+def _kube(chosen: argparse.Namespace) -> None:
+    sys.stdout.write(f"{otherkube.ensure(chosen.version).directory}\n")
 
 
 def _down(chosen: argparse.Namespace) -> None:
@@ -193,6 +201,7 @@ _COMMANDS = {
     "up": _up,
     "build": _build,
     "down": _down,
+    "kube": _kube,
     "image": _image,
     "env": _env,
     "status": _status,

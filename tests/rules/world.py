@@ -142,6 +142,7 @@ def healthy() -> World:
     for kind in ("DHCPPool", "DHCPReservation"):
         for valid in ("true", "false"):
             world.put(table.OBJECTS, {**PAIR, "kind": kind, "valid": valid}, float(valid == "true"))
+    world.put(table.METRICS_PORT, PAIR, 7913).put(table.FENCE_WANTED, PAIR, 1)
     return world.put(table.FAILURES, PAIR, 0)
 
 

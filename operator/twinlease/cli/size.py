@@ -35,7 +35,12 @@ SPAN = Span()
 
 
 @click.command("size")
-@click.option("--clients", type=click.IntRange(min=0), metavar="N", help="Clients at the same time, at most.")
+@click.option(
+    "--clients",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Addresses leased at the same time, at most: clients that left count until their leases end.",
+)
 @click.option(
     "--arrivals",
     type=click.FloatRange(min=0),
@@ -50,6 +55,15 @@ SPAN = Span()
     show_default=True,
     metavar="DURATION",
     help="T: how long a server must be gone before its partner takes over.",
+)
+@click.option(
+    "--max-response-delay",
+    "response",
+    type=SPAN,
+    default="30s",
+    show_default=True,
+    metavar="DURATION",
+    help="R: how long dhcpd takes to notice that its partner is gone, at most.",
 )
 @click.option(
     "--outage",
@@ -67,6 +81,7 @@ def size_(  # noqa: PLR0913  # one for each option
     arrivals: float | None,
     lease: int | None,
     after: int,
+    response: int,
     outage: int,
     mclt: int | None,
     output: str,
@@ -76,10 +91,11 @@ def size_(  # noqa: PLR0913  # one for each option
     Asks on a terminal for what is left out of --clients, --arrivals and --lease. Asks no cluster.
     """
     need = Need(
-        clients=_asked("--clients", "Clients at the same time, at most", click.INT, clients),
+        clients=_asked("--clients", "Addresses leased at the same time, at most", click.INT, clients),
         arrivals=_asked("--arrivals", "New clients in an hour, at most", click.FLOAT, arrivals),
         lease=_asked("--lease", "Longest lease", SPAN, lease),
         after=after,
+        response=response,
         outage=outage,
         mclt=mclt,
     )
@@ -117,12 +133,13 @@ def _rows(need: Need, found: Sizes) -> list[tuple[str, str, str]]:
     rate = f"{need.arrivals:g}/h"
     return [
         ("T", span(found.after), "an interruption must last so long before partner-down is considered"),
+        ("R", span(found.response), f"until the loss is noticed; R + T = {span(found.noticed)}"),
         ("D", span(found.duration), f"one renewal; D + ε = {found.stopped:.1f}s, and that must not exceed T"),
         ("promise", span(found.duration), "likewise, among the two servers"),
         ("MCLT", span(found.mclt), "new leases while cut off, and the wait before the partner's addresses are used"),
-        ("own half", str(found.own), f"free on each server: {rate} until T + MCLT (or the end of the outage)"),
-        ("free", str(found.free), f"on both: twice that, and {rate} until T + the longest lease, when parked ones end"),
-        ("pool", str(found.pool), f"dynamic addresses: {need.clients} clients and what must be free"),
+        ("own half", str(found.own), f"free on each server: {rate} until R + T + MCLT (or a shorter outage ends)"),
+        ("free", str(found.free), f"on both: at least twice that, and {rate} until R + T + 1.5 leases (parked ones)"),
+        ("pool", str(found.pool), f"dynamic addresses: {need.clients} leased and what must be free"),
         ("without", str(found.alone), "free on each server, should nobody ever take over in the whole outage"),
         ("load", f"{found.renewals:.1f}/s", "renewals while cut off, each client at half of the MCLT"),
         ("writes", f"{found.writes:.0f}/h", "of both servers to the API, at rest"),
@@ -133,7 +150,7 @@ def fields(found: Sizes) -> str:
     """Return the fields of a pair's specification as YAML."""
     text = durations.text
     spec = {
-        "failover": {"mclt": text(found.mclt)},
+        "failover": {"mclt": text(found.mclt), "maxResponseDelay": text(found.response)},
         "partnerDown": {"after": text(found.after)},
         "servingLease": {
             "duration": text(found.duration),

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, cast
 from msgspec import Struct
 from msgspec.structs import replace
 
+from twinlease.api.pair import PairSpec
 from twinlease.api.pairstatus import PairStatus
+from twinlease.api.permit import Fence
 from twinlease.api.servinglease import ServingLeaseSpec
 from twinlease.controller.cache import Cache, PairKey
 from twinlease.controller.manifests.common import server_name
@@ -81,6 +83,7 @@ class Glance(Struct, frozen=True, kw_only=True):
     """One pair at the moment of a scrape.
 
     Attributes:
+        spec: As the user wrote it; None: it cannot be read.
         status: As it was last written.
         lease: None: there is none yet, or none that can be read.
         ages: Seconds since each server's last write was seen to arrive; infinite: none was.
@@ -91,6 +94,7 @@ class Glance(Struct, frozen=True, kw_only=True):
 
     namespace: str
     name: str
+    spec: PairSpec | None
     status: PairStatus
     lease: ServingLeaseSpec | None
     ages: Mapping[Role, float]
@@ -120,6 +124,7 @@ def glance(cache: Cache, key: PairKey, memory: Memory, now: float) -> Glance | N
     return Glance(
         namespace=key[0],
         name=key[1],
+        spec=pair.spec,
         status=pair.status,
         lease=None if lease is None else lease.spec,
         ages={role: memory.age(role, now) for role in Role},
@@ -141,6 +146,9 @@ def samples(glances: Iterable[Glance], now: float) -> Iterator[Sample]:
     """
     for each in glances:
         me = (each.namespace, each.name)
+        if each.spec is not None:
+            yield Sample(table.METRICS_PORT, me, each.spec.metrics_port)
+            yield Sample(table.FENCE_WANTED, me, each.spec.fence is Fence.KERNEL)
         yield from _lease(me, each)
         yield from _servers(me, each)
         yield from _looks(me, each, now)

@@ -391,6 +391,16 @@ OBJECTS = _gauge(
     "valid",
     by=_LEADER,
 )
+METRICS_PORT = _gauge(
+    "twinlease_pair_metrics_port",
+    "spec.metricsPort, where each sidecar tells its series; 0: nowhere, as the user wants it.",
+    by=_LEADER,
+)
+FENCE_WANTED = _gauge(
+    "twinlease_pair_kernel_fence_wanted",
+    "1: spec.fence is Kernel; 0: it is Process, the guard's kill is enough for the user.",
+    by=_LEADER,
+)
 FAILURES = _gauge(
     "twinlease_pair_reconcile_failures",
     "Looks at a pair that failed one after the other; 0: the last one did not.",

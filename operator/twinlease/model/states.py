@@ -33,6 +33,9 @@ class FailoverState(StrEnum):
     SHUTDOWN = "Shutdown"
 
 
+CATCHING_UP = frozenset({FailoverState.RECOVER, FailoverState.RECOVER_WAIT})
+"""A server that returns takes its partner's leases over, or waits until what it does not know has ended."""
+
 _SERVING = frozenset(
     {FailoverState.NORMAL, FailoverState.COMMUNICATIONS_INTERRUPTED, FailoverState.PARTNER_DOWN},
 )

@@ -12,8 +12,11 @@ from msgspec import Struct
 
 Json: TypeAlias = dict[str, Any]
 
-RUNBOOKS = "https://github.com/twinlease/twinlease/blob/main/docs/runbooks"
-"""Where the pages of ``docs/runbooks`` are read; each alert's is ``<name>.md`` below it."""
+RUNBOOKS = "docs/runbooks"
+"""Where the pages are in the repository; each alert's is ``<name>.md`` below it.
+
+The chart puts ``prometheusRule.runbookBaseURL`` in its place.
+"""
 
 INTERVAL = "30s"
 """How often the rules are evaluated."""

@@ -28,7 +28,8 @@ namespace.
 fault may end that; today. **info**: when there is time.
 
 No alert fires for a rollout, which takes a server out for seconds to minutes, nor for a server in maintenance
-(`spec.PEER.maintenance`), for up to four hours also while its node is off.
+(`spec.PEER.maintenance`), for up to four hours also while its node is off; nor for what a pair is to do without
+(`spec.metricsPort` 0, `spec.fence` Process, `spec.isolation` Serve).
 """
 
 _QUIET = """\

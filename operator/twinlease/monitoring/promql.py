@@ -14,6 +14,12 @@ SERVER = "{{ $labels.namespace }}/{{ $labels.server }}"
 MAINTENANCE = "max by (namespace, pair) (last_over_time(twinlease_server_maintenance[4h])) == 1"
 """Pairs of which a server is stopped on request; its node may be off, then nobody says so any more."""
 
+NOT_EXPORTED = "twinlease_pair_metrics_port == 0"
+"""Pairs of which no sidecar is to be scraped."""
+
+PROCESS_FENCE = "max by (namespace, pair) (last_over_time(twinlease_pair_kernel_fence_wanted[4h])) == 0"
+"""Pairs for which the guard's kill is enough; while no operator leads, nobody says so any more."""
+
 COMING_UP = 'twinlease_pair_condition{type="Available", status="False", reason="ComingUp"}'
 """Pairs that have never served."""
 

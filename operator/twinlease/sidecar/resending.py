@@ -17,14 +17,12 @@ from twinlease.engines.protocol import ControlError, FailoverStatus
 from twinlease.ipc.connections import established
 from twinlease.ipc.protocol import FenceSpec
 from twinlease.log import kv
-from twinlease.model.states import FailoverState
+from twinlease.model.states import CATCHING_UP, FailoverState
 from twinlease.sidecar.board import Board
 from twinlease.sidecar.catchingup import Connections, ports
 
 FIRST_SECONDS = 5.0
 LONGEST_SECONDS = 320.0
-
-_CATCHING_UP = frozenset({FailoverState.RECOVER, FailoverState.RECOVER_WAIT})
 
 _log = logging.getLogger(__name__)
 
@@ -51,14 +49,14 @@ def advance(before: Outstanding, said: FailoverStatus | None, now: float) -> Out
         return before
     if said.local is not FailoverState.PARTNER_DOWN:
         return Outstanding()
-    if said.partner not in _CATCHING_UP or not said.unacked_updates:
+    if said.partner not in CATCHING_UP or not said.unacked_updates:
         return replace(before, since=None)
     return before if before.since is not None else replace(before, since=now)
 
 
 def lost(said: FailoverStatus | None, connections: Connections | None) -> bool:
     """Tell whether there are updates on their way that nobody will acknowledge, for there is no connection."""
-    down = said is not None and said.local is FailoverState.PARTNER_DOWN and said.partner in _CATCHING_UP
+    down = said is not None and said.local is FailoverState.PARTNER_DOWN and said.partner in CATCHING_UP
     return down and bool(said and said.unacked_updates) and connections is not None and not connections
 
 

@@ -79,6 +79,20 @@ def _unfenced_by_wish() -> World:
     return world
 
 
+def _guarded_by_wish() -> World:
+    """The guard's kill is enough for the user, also while no operator says so."""
+    world = healthy().put(table.FENCE_WANTED, PAIR, *during(0, None))
+    for each in SERVERS.values():
+        world.put(table.FENCE, each, 0)
+    return world
+
+
+def _not_exported() -> World:
+    """The sidecars of a pair tell Prometheus nothing, as the user wants it."""
+    world = healthy().put(table.METRICS_PORT, PAIR, 0)
+    return world.silent(PRIMARY, 0).silent(SECONDARY, 0)
+
+
 def _bring_up() -> World:
     """A new pair takes twelve minutes to come up: its image is pulled over a slow line."""
     coming = {"status": "False", "reason": "ComingUp"}
@@ -150,6 +164,8 @@ CALM = {
         _missed,
         _return,
         _unfenced_by_wish,
+        _guarded_by_wish,
+        _not_exported,
         _bring_up,
         _blink,
         _without_api,

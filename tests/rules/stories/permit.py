@@ -60,6 +60,20 @@ STORIES = (
         since=BEGIN + 5,
     ),
     story(
+        # In between the user wants the kernel's fence, and before and after that the guard's kill is enough.
+        "TwinleaseFenceDegraded",
+        healthy().put(table.FENCE, PRIMARY, 0).put(table.FENCE_WANTED, PAIR, *during(0, 1)),
+        _PRIMARY,
+        (
+            "The kernel does not fence net/lan-primary",
+            (
+                "That the kernel holds back the answers of net/lan-primary when its permit ends was not proven at its "
+                "start. If it falls silent, its partner does not take over by itself. 2 of 2 servers answer clients."
+            ),
+        ),
+        since=BEGIN + 5,
+    ),
+    story(
         "TwinleaseFenceTripped",
         _exits("PermitEnded", known=True),
         {**_PRIMARY, "reason": "PermitEnded"},

@@ -23,10 +23,10 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["size", *arguments])
 
 
-@given(st.integers(5, 86400), st.integers(1, 7 * 86400), st.none() | st.integers(5, 86400))
+@given(st.integers(5, 86400), st.integers(1, 7 * 86400), st.none() | st.integers(5, 86400), st.integers(3, 600))
 @settings(deadline=None)
-def test_what_it_prints_is_admitted(after: int, lease: int, mclt: int | None) -> None:
-    found = size(Need(clients=10, arrivals=1, lease=lease, after=after, mclt=mclt))
+def test_what_it_prints_is_admitted(after: int, lease: int, mclt: int | None, response: int) -> None:
+    found = size(Need(clients=10, arrivals=1, lease=lease, after=after, mclt=mclt, response=response))
     manifest: dict[str, Any] = copy.deepcopy(PAIR)
     manifest["spec"] |= yaml.safe_load(fields(found))
     assert review([manifest]).findings == ()
@@ -36,14 +36,15 @@ def test_each_number_says_where_it_comes_from() -> None:
     found = run(*FLAGS)
     assert found.exit_code == 0
     rows = {line.split("  ")[0]: line for line in found.stdout.splitlines() if line[:1] != " "}
-    assert rows["pool"].split()[1] == "524"
+    assert rows["pool"].split()[1] == "684"
     assert "D + ε = 243.4s" in rows["D"]
+    assert "R + T = 5m30s" in rows["R"]
     assert "mclt: 30m" in found.stdout
 
 
 def test_the_same_for_programs() -> None:
     told = json.loads(run(*FLAGS, "-o", "json").stdout)
-    assert (told["need"]["lease"], told["sizes"]["pool"], told["sizes"]["duration"]) == (28800, 524, 240)
+    assert (told["need"]["lease"], told["sizes"]["pool"], told["sizes"]["duration"]) == (28800, 684, 240)
     assert yaml.safe_load(run(*FLAGS, "-o", "yaml").stdout) == told
 
 
@@ -57,6 +58,7 @@ def test_without_a_terminal_nothing_is_asked() -> None:
     [
         ((*FLAGS, "--after", "4s"), "T must be between 5s and 24h"),
         ((*FLAGS, "--mclt", "25h"), "MCLT must be between"),
+        ((*FLAGS, "--max-response-delay", "2s"), "R must be between 3s and 10m"),
         (("--clients", "1", "--arrivals", "1", "--lease", "8 hours"), "is no duration"),
         (("--clients", "-1", "--arrivals", "1", "--lease", "8h"), "--clients"),
     ],

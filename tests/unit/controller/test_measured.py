@@ -71,6 +71,16 @@ def test_what_the_cache_knows(cache: Cache) -> None:
     assert not any(name == "server_report_age_seconds" for name, *_ in found), "no write was seen to arrive"
 
 
+def test_what_the_user_wants_of_the_series_and_of_the_fence(cache: Cache) -> None:
+    found = series(glance(cache, KEY, Memory(), 0.0))
+    assert (found["metrics_port",], found["kernel_fence_wanted",]) == (7913, 1)
+
+    other = Cache()
+    held(other, PAIRS, "lan", spec={**SPEC, "metricsPort": 0, "fence": "Process"}, status=STATUS)
+    found = series(glance(other, KEY, Memory(), 0.0))
+    assert (found["metrics_port",], found["kernel_fence_wanted",]) == (0, 0)
+
+
 def test_the_age_of_a_report_is_that_of_a_write_that_was_seen_to_arrive(cache: Cache) -> None:
     own = msgspec.structs.replace(LEASE.servers.primary.own, incarnation="i", renewal=1)
     primary = msgspec.structs.replace(LEASE.servers.primary, own=own)

@@ -10,15 +10,13 @@ from typing import Protocol
 
 from twinlease.engines.isc.states import from_number, to_number
 from twinlease.engines.protocol import ControlError, FailoverStatus
-from twinlease.model.states import FailoverState
+from twinlease.model.states import CATCHING_UP, FailoverState
 
 _ACTIVE, _EXPIRED, _RELEASED, _RESET = 2, 3, 4, 6
 """Numbers of a lease's binding states."""
 _HELD = frozenset({_ACTIVE, _EXPIRED, _RELEASED, _RESET})
 _FREE, _BACKUP = 1, 7
 _UNUSED = frozenset({_FREE, _BACKUP})
-
-_CATCHING_UP = frozenset({FailoverState.RECOVER, FailoverState.RECOVER_WAIT})
 
 
 class Session(Protocol):
@@ -129,7 +127,7 @@ class IscControl:
             ControlError: dhcpd is not in partner-down, its partner not in recover or recover-wait, or no answer.
         """
         before = self.failover()
-        if before.local is not FailoverState.PARTNER_DOWN or before.partner not in _CATCHING_UP:
+        if before.local is not FailoverState.PARTNER_DOWN or before.partner not in CATCHING_UP:
             raise ControlError(f"dhcpd is in {before.local} with its partner in {before.partner}: nothing is sent anew")
         self._set_partner_down()
         return self.failover()

@@ -6,12 +6,14 @@ from twinlease.monitoring.promql import (
     OF_SERVER,
     PAIR,
     PERMIT,
+    PROCESS_FENCE,
     SERVER,
     SERVING,
     lately,
     only,
     per_pair,
     per_server,
+    without,
 )
 
 _RUNS = "twinlease_server_running == 1"
@@ -46,9 +48,11 @@ GROUP = Group(
         ),
         Alert(
             name="TwinleaseFenceDegraded",
-            expr=per_server("twinlease_server_kernel_fence == 0")
-            + f"\nand on ({', '.join(OF_SERVER)}) ({_RUNS})"
-            + f'\nunless on ({", ".join(OF_SERVER)}) (twinlease_server_permit{{kind="Endless"}} == 1)',
+            expr=without(
+                only(per_server("twinlease_server_kernel_fence == 0"), _RUNS)
+                + f'\nunless on ({", ".join(OF_SERVER)}) (twinlease_server_permit{{kind="Endless"}} == 1)',
+                PROCESS_FENCE,
+            ),
             wait="5m",
             severity=Severity.WARNING,
             summary=f"The kernel does not fence {SERVER}",

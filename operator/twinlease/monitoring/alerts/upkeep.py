@@ -4,6 +4,7 @@ from twinlease.monitoring.alert import Alert, Group, Severity
 from twinlease.monitoring.promql import (
     COMING_UP,
     MAINTENANCE,
+    NOT_EXPORTED,
     OF_SERVER,
     PAIR,
     SERVER,
@@ -93,6 +94,7 @@ GROUP = Group(
                 'twinlease_pair_phase{phase="Alone"} == 1',
                 COMING_UP,
                 MAINTENANCE,
+                NOT_EXPORTED,
             ),
             wait="10m",
             severity=Severity.WARNING,

@@ -1,0 +1,1 @@
+"""An archive of the plugin for krew."""
