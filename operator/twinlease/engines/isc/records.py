@@ -27,6 +27,8 @@ _FAILOVER = re.compile(rb'^failover peer "[^"\n]*" state \{\n((?:[ \t].*\n)*)\}(
 _STATE = re.compile(rb"^[ \t]+binding state ([a-z]+);$", re.MULTILINE)
 _SEEN = re.compile(rb"^[ \t]+(?:starts|cltt) (.+);", re.MULTILINE)
 _ENDS = re.compile(rb"^[ \t]+ends (.+);", re.MULTILINE)
+_TOLD = re.compile(rb"^[ \t]+tstp (.+);", re.MULTILINE)
+_ACKNOWLEDGED = re.compile(rb"^[ \t]+atsfp (.+);", re.MULTILINE)
 _MY = re.compile(rb"^[ \t]+my state ([a-z-]+)(?: at (.+?))?;", re.MULTILINE)
 _PARTNER = re.compile(rb"^[ \t]+partner state ([a-z-]+)", re.MULTILINE)
 _DATE = re.compile(rb"[0-6] (\d{4}/\d\d/\d\d \d\d:\d\d:\d\d)")
@@ -74,6 +76,18 @@ class Lease(NamedTuple):
     def seen(self) -> bytes:
         """The latest of its start and its client's last transaction, as text in the order of time; or empty."""
         return max((when for found in _SEEN.findall(self.body) if (when := _when(found)) != NEVER), default=b"")
+
+    @property
+    def told(self) -> bytes:
+        """The potential expiry that is to be told to the partner, as text in the order of time; or empty."""
+        found = _TOLD.search(self.body)
+        return _when(found[1]) if found else b""
+
+    @property
+    def acknowledged(self) -> bytes:
+        """The potential expiry that the partner has acknowledged, as text in the order of time; or empty."""
+        found = _ACKNOWLEDGED.search(self.body)
+        return _when(found[1]) if found else b""
 
 
 class Change(NamedTuple):
