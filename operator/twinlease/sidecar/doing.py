@@ -24,7 +24,7 @@ from twinlease.sidecar.memory import Served
 from twinlease.sidecar.observed import Candidate, Failure, Verdict
 from twinlease.sidecar.plan import Action, Step
 from twinlease.sidecar.record import NotRememberedError
-from twinlease.sidecar.tenure import SURVIVE, edits
+from twinlease.sidecar.tenure import AGAIN, RESUME, SURVIVE, edits
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class Doer:
     def _start(self, action: Action) -> None:
         now = self._board.now
         first = not now.tenure.begun
-        named = edits(now.tenure.start, now.verdict) if first else ()
+        named = edits(now.tenure.start, now.verdict) if first else AGAIN
         surviving = SURVIVE in named
         # Before it is done: whoever comes after us must not do it a second time.
         self._board.keep_tenure(replace(now.tenure, begun=True, surviving=surviving))
@@ -118,7 +118,7 @@ class Doer:
         network = self._board.now.network
         assert isinstance(network, Network)  # noqa: S101  # the plan starts nothing without one
         spec = self._spec
-        hold = self._board.now.longest if SURVIVE in named else 0
+        hold = self._board.now.longest if {SURVIVE, RESUME} & {*named} else 0
         parameters: dict[str, str | int] = {}
         if named:
             parameters = {"relationship": spec.failover_name}

@@ -12,8 +12,11 @@ from twinlease.engines.protocol import Recorded
 from twinlease.model import durations
 from twinlease.model.states import FailoverState
 
-RECOVER, EMPTY, SURVIVE = "recover", "empty", "survive"
+RECOVER, RESUME, EMPTY, SURVIVE = "recover", "resume", "empty", "survive"
 """Named edits of the seam to the engine."""
+
+AGAIN = (RESUME,)
+"""What is done to it before any later start under the same grant."""
 
 _BLANK = frozenset({DatabaseVerdict.VIRGIN, DatabaseVerdict.INTACT})
 
@@ -97,7 +100,7 @@ def edits(start: Start, verdict: DatabaseVerdict) -> tuple[str, ...]:
         return (RECOVER,) if intact else (EMPTY,)
     if start is Start.SURVIVE:
         return (SURVIVE,) if intact else (EMPTY, SURVIVE)
-    return ()
+    return AGAIN
 
 
 def resumable(recorded: Recorded | None, verdict: DatabaseVerdict) -> bool:

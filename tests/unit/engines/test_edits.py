@@ -287,3 +287,48 @@ def test_an_address_that_was_freed_before_its_end_is_still_somebodys(
     path.write_bytes(HEADER + record)
     after = last_records(edited(path, "survive", SURVIVE))["10.0.0.7"]
     assert (state(after) == "active") == held
+
+
+def _acknowledged(record: bytes, when: str) -> bytes:
+    return record.replace(b"  binding", f"  atsfp {when};\n  binding".encode(), 1) if when else record
+
+
+acknowledged = st.sampled_from(["", "6 2026/11/21 15:59:59", "6 2026/11/21 16:00:00", "never"])
+resumed = st.builds(_acknowledged, leases, acknowledged)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.one_of(resumed, st.sampled_from([HEADER, FAILOVER, SUBCLASS, b"\n"])), max_size=12))
+def test_who_resumes_announces_no_lease_as_over_that_may_run(parts: Sequence[bytes]) -> None:
+    data = b"".join(parts)
+    before = last_records(data)
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "dhcpd.leases"
+        path.write_bytes(data)
+        begin = time.time()
+        IscProcess().prepare(path, ["resume"], {"hold": HOLD})
+        written = path.read_bytes()
+        after = last_records(written)
+        assert after.keys() == before.keys()
+        changed = False
+        for address, record in after.items():
+            old = before[address]
+            unheard = not re.search(r"^  atsfp (?:6 2026/11/21 16:00:00|never);$", old, re.MULTILINE)
+            over = "  ends 6 2026/11/21 15:30:00;" in old
+            if kept(old, begin) and (unheard or over):
+                changed = True
+                assert state(record) == "active"
+                assert ends(record) > begin + HOLD + 25  # some seconds until the two meet
+                assert _client(record) == _client(old)
+            else:
+                assert record == old
+        assert changed or written == data
+
+
+def test_who_resumes_needs_to_know_for_how_long(tmp_path: Path) -> None:
+    path = tmp_path / "dhcpd.leases"
+    path.write_bytes(lease("10.0.0.1", "active"))
+    for hold in ({}, {"hold": 1 << 31}):
+        with pytest.raises(EditError):
+            IscProcess().prepare(path, ["resume"], hold)
+    assert path.read_bytes() == lease("10.0.0.1", "active")

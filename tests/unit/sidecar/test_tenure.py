@@ -41,7 +41,7 @@ def test_what_is_done_to_the_leases_before_the_first_start() -> None:
     spoilt = [V.SPENT, V.LOST, V.STALE, V.SHORT, V.FOREIGN, V.UNKNOWN]
     assert edits(Start.FRESH, V.VIRGIN) == edits(Start.FRESH, V.INTACT) == ()
     assert {edits(Start.FRESH, verdict) for verdict in spoilt} == {("empty",)}
-    assert {edits(Start.RESUME, verdict) for verdict in V} == {()}
+    assert {edits(Start.RESUME, verdict) for verdict in V} == {("resume",)}
     assert edits(Start.RECOVER, V.INTACT) == ("recover",)
     assert {edits(Start.RECOVER, verdict) for verdict in (*spoilt, V.VIRGIN)} == {("empty",)}
     assert edits(Start.SURVIVE, V.INTACT) == ("survive",)

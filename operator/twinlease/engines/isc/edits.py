@@ -4,6 +4,7 @@
   nothing to say of leases until it has that.
 * ``empty``: the same, from nothing; the old file is set aside.
 * ``survive``: the server goes on alone, in partner-down, and gives nobody what the partner may have promised.
+* ``resume``: the server goes on beside its partner, and says of no lease that it is over, or shorter than it may be.
 
 Why ``survive`` is more than a state: dhcpd in partner-down frees a lease at the end that *it* knows, at the earliest
 ``mclt`` after it began. What the partner promised unseen, up to its own end, ends later, and nothing in this file
@@ -21,6 +22,12 @@ which dhcpd does nothing by itself, and an abandoned address does not become fre
 too. Nothing is forgotten: should the server have to survive next, it keeps what was promised. Source: expire_all_pools,
 parse_lease_declaration and the *_binding_state_transition_check of dhcpd 4.4.3; measured, leases that the survivor kept
 were given to others, or freed in its records, without, and none with it.
+
+Why ``resume`` edits anything: what the partner has not acknowledged when the server dies is announced when the two meet
+again, and so is every lease that ended meanwhile by this file. The partner may have extended those leases since, and
+goes by the older word all the same. So whatever would be announced says that the lease runs, for longer than the
+partner can have given it by then; at worst an address is parked for that long. Source: measured, leases given to others
+without, and none with it.
 """
 
 import re
@@ -35,6 +42,7 @@ from twinlease.engines.process import SURVIVE, EditError
 STRIP_RESERVATIONS = "strip-reservations"
 RECOVER = "recover"
 EMPTY = "empty"
+RESUME = "resume"
 
 SET_ASIDE_SUFFIX = ".set-aside"
 """What ``empty`` appends to the name of the file that it puts aside; one generation is kept."""
@@ -62,6 +70,9 @@ _TIMES = frozenset({b"tstp", b"tsfp", b"cltt"})
 _NOTHING_TO_TELL = b"  tstp 4 1970/01/01 00:00:00;\n"
 """The potential expiry that is to be told; dhcpd tells it where it is later than the acknowledged one, or than 0."""
 
+
+_MEETING_SECONDS = 30
+"""By then a server that resumes is in contact; or it knows that it is cut off, and holds what it alone says anew."""
 
 _Change = Callable[[records.Lease], bytes]
 
@@ -157,6 +168,29 @@ def _survive(lease_file: Path, parameters: _Parameters) -> str:
     stanza = _stanza(parameters.relationship, "partner-down", "communications-interrupted")
     extended = _rewritten(lease_file, lambda lease: _extension(lease, records.text(end)), stanza)
     return f"survives alone: {extended} leases that the partner may have promised are kept for {parameters.hold + 1} s"
+
+
+def _resume(lease_file: Path, parameters: _Parameters) -> str:
+    now = int(time.time())
+    end = now + 1 + parameters.hold + _MEETING_SECONDS
+    if end >= records.LATEST:
+        raise EditError(f"{HOLD} {parameters.hold} reaches beyond the last second that dhcpd knows")
+    soon = records.text(now + _MEETING_SECONDS)
+    promised: dict[bytes, records.Lease] = {}
+    with lease_file.open("rb") as old:
+        for block in records.content(old):
+            _note(promised, {}, block, records.text(now))
+        due = [lease for lease in promised.values() if lease.ends < soon or _unacknowledged(lease)]
+        if not due:
+            return ""
+        more = [_extension(lease, records.text(end)) for lease in due]
+        leasefile.replace(lease_file, old, _appended(records.content(old), more))
+    return f"resumes: {len(due)} leases of which the partner may know better are kept for {end - now} s"
+
+
+def _unacknowledged(lease: records.Lease) -> bool:
+    """Tell whether the server would announce a lease: dhcpd takes its end where the time to be told is missing."""
+    return (lease.told or lease.ends) > lease.acknowledged
 
 
 def _rewritten(lease_file: Path, change: _Change, stanza: bytes, change_others: _Change | None = None) -> int:
@@ -269,5 +303,6 @@ def _appended(content: Iterator[bytes], more: Sequence[bytes]) -> Iterator[bytes
 _EDITS: Mapping[str, tuple[Callable[[Path, _Parameters], str], tuple[str, ...]]] = {
     RECOVER: (_recover, (RELATIONSHIP,)),
     EMPTY: (_empty, ()),
+    RESUME: (_resume, (HOLD,)),
     SURVIVE: (_survive, (RELATIONSHIP, HOLD)),
 }

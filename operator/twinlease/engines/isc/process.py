@@ -48,7 +48,7 @@ class IscProcess:
         """Create the lease file if there is none, strip reservations made at run time, and apply the named edits.
 
         Reservations are stripped before every start, named or not: no start is right without it. Of the edits
-        ``recover``, ``empty`` and ``survive`` (``edits``) at most one is taken, or the last two together.
+        ``recover``, ``resume``, ``empty`` and ``survive`` (``edits``) at most one is taken, or the last two together.
 
         Raises:
             EditError: An unknown edit, a parameter that is missing or wrong, or a file that cannot be read or
@@ -60,7 +60,7 @@ class IscProcess:
             notes.append("made an empty lease file")
         if leasefile.strip_reservations(lease_file):
             notes.append("took host and group records out of the lease file: the configuration alone rules")
-        notes += [edit(lease_file) for edit in chosen]
+        notes += [note for edit in chosen if (note := edit(lease_file))]
         return Prepared(changed=bool(notes), notes=tuple(notes))
 
     def tally(self, lines: bytes) -> Mapping[str, int]:

@@ -28,6 +28,8 @@ _STATE = re.compile(rb"^[ \t]+binding state ([a-z]+);$", re.MULTILINE)
 _CLTT = re.compile(rb"^[ \t]+cltt (.+);", re.MULTILINE)
 _SEEN = re.compile(rb"^[ \t]+(?:starts|cltt) (.+);", re.MULTILINE)
 _ENDS = re.compile(rb"^[ \t]+ends (.+);", re.MULTILINE)
+_TOLD = re.compile(rb"^[ \t]+tstp (.+);", re.MULTILINE)
+_ACKNOWLEDGED = re.compile(rb"^[ \t]+atsfp (.+);", re.MULTILINE)
 _MY = re.compile(rb"^[ \t]+my state ([a-z-]+)(?: at (.+?))?;", re.MULTILINE)
 _PARTNER = re.compile(rb"^[ \t]+partner state ([a-z-]+)", re.MULTILINE)
 _DATE = re.compile(rb"[0-6] (\d{4}/\d\d/\d\d \d\d:\d\d:\d\d)")
@@ -81,6 +83,18 @@ class Lease(NamedTuple):
         """Whether its client's last transaction was with this server: no start that the partner told came later."""
         found = _CLTT.search(self.body)
         return found is not None and _when(found[1]) == self.seen != b""
+
+    @property
+    def told(self) -> bytes:
+        """The potential expiry that is to be told to the partner, as text in the order of time; or empty."""
+        found = _TOLD.search(self.body)
+        return _when(found[1]) if found else b""
+
+    @property
+    def acknowledged(self) -> bytes:
+        """The potential expiry that the partner has acknowledged, as text in the order of time; or empty."""
+        found = _ACKNOWLEDGED.search(self.body)
+        return _when(found[1]) if found else b""
 
 
 class Change(NamedTuple):
