@@ -3,6 +3,7 @@
 What the latter told its client holds afterwards, whoever serves.
 """
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,8 @@ from twinlease.model.states import Role
 
 How = Literal["released", "expired", "renewed"]
 STALL_SECONDS = 2.5
+_STARTING = threading.Lock()
+"""All at once they take the processors from each other, until none is there in time."""
 HEALED_SECONDS = 8.0
 """TCP tries again after at most as long as it stalled; then the servers tell each other everything."""
 
@@ -102,7 +105,8 @@ def outcome(case: Case, first: Role) -> Outcome:
         if case.managed:
             jig.configure(service(case.longest))  # for the control of what the guards start
             pair = stack.enter_context(managed(jig, QUICK, max_lease=case.longest))
-            pair.start(service(case.longest))
+            with _STARTING:
+                pair.start(service(case.longest))
             files = [member.guard.lease_dir / "dhcpd.leases" for member in pair.members.values()]
         else:
             jig.start(service(case.longest))
