@@ -50,7 +50,7 @@ IPv4Network: TypeAlias = Annotated[
             value="self",
         ),
         rule(
-            "!isCIDR(self) || cidr(self) == cidr(self).masked()",
+            "!isCIDR(self) || string(cidr(self).masked()) == self",
             "must be the network's own address, without host bits",
             value="self",
         ),
