@@ -1,7 +1,5 @@
 """The commands of docs/uninstall.md, in the order in which the page gives them."""
 
-import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,18 +8,10 @@ import pytest
 from tests.api.operating import administrator
 from tests.chart.cluster import GROUP, Cluster
 from tests.chart.kubelet import Kubelet, brought_up
+from tests.chart.page import commands
 from tests.lab import paths
 from tests.lab.waiting import until
 from twinlease.kube.protocol import CLAIMS, CONFIG_MAPS, PAIRS, PODS, SERVING_LEASES
-
-PAGE = (paths.REPOSITORY / "docs" / "uninstall.md").read_text(encoding="utf-8")
-
-
-def commands(heading: str) -> list[list[str]]:
-    """Return the commands below a heading, split into words."""
-    section = PAGE.partition(f"## {heading}\n")[2].partition("\n## ")[0]
-    blocks = re.findall(r"^```\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
-    return [shlex.split(line) for block in blocks for line in block.splitlines()]
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import pytest
 
+from tests.e2e.release import Release
 from tests.e2e.world import World
 from tests.lab import images, paths
 from tests.lab.cluster import Lab
@@ -26,17 +27,16 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
-    """The lab of this session, with the project's image on its nodes and its definitions applied.
+    """The lab of this session, with the project's image on its nodes and nothing else of the project.
 
     With TWINLEASE_LAB_REUSE=1 it is the one that runs already, and stays when the session ends.
     """
-    definitions = paths.REPOSITORY / "crds"
     if os.environ.get("TWINLEASE_LAB_REUSE") == "1":
         lab = Lab.attach()
         _load_project_image(lab)
         yield lab
         return
-    lab = Lab.boot(crds=definitions if definitions.is_dir() else None)
+    lab = Lab.boot()
     try:
         _load_project_image(lab)
         yield lab
@@ -45,10 +45,19 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="session")
-def world(lab: Lab) -> World:
+def release(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """The chart as Helm has installed it, with monitors and alerts."""
+    release = Release(lab, tmp_path_factory.mktemp("helm"))
+    release.install()
+    return release
+
+
+@pytest.fixture(scope="session")
+def world(lab: Lab, release: Release) -> World:
     """The lab with the operator installed."""
+    del release  # it is there
     world = World(lab)
-    world.install_operator()
+    world.await_operator()
     return world
 
 

@@ -160,8 +160,12 @@ class World:
         return next((name for name in pods if holder.startswith(name)), "")
 
     def install_operator(self) -> None:
-        """Apply the manifests as a user does, and wait until both replicas are ready."""
+        """Apply the plain manifests as a user without Helm does, and wait until both replicas are ready."""
         self.lab.kubectl("apply", "--filename", str(paths.REPOSITORY / "manifests"))
+        self.await_operator()
+
+    def await_operator(self) -> None:
+        """Wait until both replicas are ready, and one leads."""
         until(
             "both replicas of the operator are ready",
             lambda: (

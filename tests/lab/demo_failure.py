@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,12 @@ _ALONE_SECONDS = 25.0
 _EVERY_SECONDS = 0.2
 
 
-def hurried(example: Path) -> str:
+def hurried(example: Path, short: Mapping[str, Json] = _SHORT) -> str:
     """Return an example's objects with short timers, as JSON for kubectl."""
     documents: list[Json] = [each for each in yaml.safe_load_all(example.read_text(encoding="utf-8")) if each]
     for each in documents:
         if each["kind"] == "DHCPFailoverPair":
-            for group, values in _SHORT.items():
+            for group, values in short.items():
                 each["spec"][group] = {**each["spec"].get(group, {}), **values}
         elif each["kind"] == "DHCPPool":
             each["spec"]["leaseTime"] = dict(_LEASE)

@@ -21,6 +21,9 @@ MANAGEMENT_BRIDGE = "sw0"
 MANAGEMENT_ADDRESS = "10.240.0.1"
 API_PORT = 443  # the kubernetes Service's port: its address is on our switch, no kube-proxy rewrites it
 
+OBSERVER_NAMESPACE = f"{PREFIX}watch"  # a machine beside the nodes: it reaches them, all pods and the API server
+OBSERVER_ADDRESS = "10.240.0.2"
+
 SERVICE_NETWORK = "10.96.0.0/16"
 SERVICE_ADDRESS = "10.96.0.1"
 
@@ -36,7 +39,7 @@ VOLUME_ROOT = "/mnt/disks"  # as the node sees it
 PROJECT_IMAGE = "localhost/twinlease:dev"
 
 _CLIENT_NAME = re.compile(r"[a-z][a-z0-9-]{0,10}")
-_RESERVED = re.compile(r"n\d*|left|right|trunk-.*|lan|mgmt")
+_RESERVED = re.compile(r"n\d*|left|right|trunk-.*|lan|mgmt|watch")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from tests.lab.model import (
     MANAGEMENT_BRIDGE,
     MANAGEMENT_NAMESPACE,
     NODES,
+    OBSERVER_ADDRESS,
+    OBSERVER_NAMESPACE,
     PREFIX,
     SERVICE_ADDRESS,
     SERVICE_NETWORK,
@@ -41,6 +43,7 @@ def plan() -> list[Step]:
         _management_switch(),
         _lan_switch(),
         *(step for node in NODES for step in _node(node)),
+        *_observer(),
         *(step for client in CLIENTS for step in client_plan(client)),
     ]
 
@@ -48,7 +51,7 @@ def plan() -> list[Step]:
 def namespaces() -> list[str]:
     """Return the namespaces of a lab to which no client was added."""
     hosts = [*(node.namespace for node in NODES), *(client.namespace for client in CLIENTS)]
-    return [MANAGEMENT_NAMESPACE, LAN_NAMESPACE, *hosts]
+    return [MANAGEMENT_NAMESPACE, LAN_NAMESPACE, OBSERVER_NAMESPACE, *hosts]
 
 
 def client_plan(client: Client) -> list[Step]:
@@ -138,6 +141,18 @@ def _node(node: Node) -> list[Step]:
         Step(MANAGEMENT_NAMESPACE, (f"link set {node.name} master {MANAGEMENT_BRIDGE} up",)),
         Step(LAN_NAMESPACE, (f"link set {node.name} master {node.side} up",)),
     ]
+
+
+def _observer() -> list[Step]:
+    """Return how the observer is connected: by a port of its own, so that no cut of a node is one of its."""
+    inside = (
+        f"link add eth0 type veth peer name watch netns {MANAGEMENT_NAMESPACE}",
+        f"addr add {OBSERVER_ADDRESS}/24 dev eth0",
+        "link set eth0 up",
+        *(f"route add {node.pod_network} via {node.management_address}" for node in NODES),
+    )
+    plugged = Step(MANAGEMENT_NAMESPACE, (f"link set watch master {MANAGEMENT_BRIDGE} up",))
+    return [Step(OBSERVER_NAMESPACE, inside), plugged]
 
 
 def _add_namespace(name: str) -> None:

@@ -143,6 +143,11 @@ class Machine:
         ctr = ["ctr", "--address", str(self.containerd_socket), "--namespace", "k8s.io"]
         return run([*ctr, "images", "ls", "-q"]).split()
 
+    def tag_image(self, name: str, another: str) -> None:
+        """Give an image that the node has another name as well."""
+        ctr = ["ctr", "--address", str(self.containerd_socket), "--namespace", "k8s.io"]
+        run([*ctr, "images", "tag", "--force", name, another])
+
     def runtime_listens(self) -> bool:
         """Say whether the node's containerd can be talked to."""
         with socket.socket(socket.AF_UNIX) as probe:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.rules.happenings import condition
-from tests.rules.prometheus import Prometheus, PrometheusError
+from tests.rules.prometheus import Prometheus, PrometheusError, watching
 from tests.rules.promql import problems
 from tests.rules.world import PAIR, PRIMARY, SECONDARY, SERVERS, World, healthy, rising
 from twinlease.metrics import table
@@ -96,7 +96,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     endpoint.start()
     target = f"127.0.0.1:{endpoint.port}"
     begin = time.time()
-    with Prometheus(tmp_path_factory.mktemp("prometheus"), [target], [ROOT / ALERTS]) as prometheus:
+    with Prometheus(tmp_path_factory.mktemp("prometheus"), watching([target], [ROOT / ALERTS])) as prometheus:
         while film.shown < FRAMES:
             time.sleep(0.2)
         yield Seen(prometheus, begin, time.time())

@@ -24,8 +24,9 @@ from twinlease.controller.steps import Swap
 from twinlease.decide import byhand, dates, serving
 from twinlease.decide.dates import Clocks
 from twinlease.decide.evidence import stopped
-from twinlease.decide.pairview import Policy, Sight, View
+from twinlease.decide.pairview import Policy, Sight, View, entry
 from twinlease.decide.partnerdown import Action, Verdict
+from twinlease.decide.permit import epsilon
 from twinlease.kube.protocol import SERVING_LEASES, Json
 from twinlease.model import durations
 from twinlease.model.states import FailoverState, Role
@@ -166,7 +167,8 @@ def over(snapshot: Snapshot, senses: Senses) -> tuple[bool, float | None]:
     """Tell whether nobody can serve under a serving lease that is being deleted after its pair.
 
     The pair's wishes are gone with it. So the end of a permit counts where the guard alone enforced it, too, but only
-    once the pods are gone: their kubelets, or whoever forced their deletion, vouch for their end.
+    once the pods are gone: their kubelets, or whoever forced their deletion, vouch for their end. Nobody is left then
+    to say that its promises have ended: they run for as long as it said last.
 
     Returns:
         Whether it is so, and else in how many seconds it may be by time alone.
@@ -175,10 +177,25 @@ def over(snapshot: Snapshot, senses: Senses) -> tuple[bool, float | None]:
     if held is None or held.spec is None:
         return False, None
     policy = Policy(fence=Fence.KERNEL if snapshot.pods else Fence.PROCESS)
-    view = View(lease=held.spec, sights={role: _seen(role, senses) for role in Role}, policy=policy, now=0.0)
+    sights = {role: _seen(role, senses) for role in Role}
+    lease = held.spec if snapshot.pods else _outlived(held.spec, sights)
+    view = View(lease=lease, sights=sights, policy=policy, now=0.0)
     proofs = [stopped(view, role) for role in Role]
     waits = [each.retry for each in proofs if not each and each.retry is not None]
     return all(proofs), min(waits, default=None)
+
+
+def _outlived(lease: ServingLeaseSpec, sights: Mapping[Role, Sight]) -> ServingLeaseSpec:
+    """Return the lease without the promises that have ended since servers that are gone told of them."""
+    longest = max(durations.seconds(entry(lease, role).own.in_force.max_promise) for role in Role)
+    most = longest + epsilon(longest)  # whoever does not know what it promised says more than can be
+    entries = {}
+    for role in Role:
+        each = entry(lease, role)
+        ended = sights[role].silent >= min(each.own.report.promise_seconds, most)
+        report = replace(each.own.report, promising=each.own.report.promising and not ended)
+        entries[str(role)] = replace(each, own=replace(each.own, report=report))
+    return replace(lease, servers=replace(lease.servers, **entries))
 
 
 def ended(snapshot: Snapshot, senses: Senses) -> tuple[Swap | None, float | None]:

@@ -5,18 +5,20 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from tests.unit.decide.views import PRIMARY, asking, cut_off, quiet
+from tests.unit.decide.views import PRIMARY, asking, cut_off, quiet, released, report
 from tests.unit.decide.views import own as changed
 from twinlease.api.servinglease import ServingLeaseSpec
 from twinlease.controller.manifests import serving as manifest
 from twinlease.controller.manifests.common import Owner
-from twinlease.controller.objects import Lease, read
-from twinlease.controller.serving import Senses, at_rest
+from twinlease.controller.objects import Lease, Pod, read
+from twinlease.controller.serving import Senses, at_rest, ended, over
 from twinlease.controller.sightings import Memory, saw
+from twinlease.controller.snapshot import Snapshot
 from twinlease.controller.telling import PERIOD_SECONDS, Teller
 from twinlease.decide.pairview import View
 from twinlease.decide.partnerdown import Action, Verdict
-from twinlease.kube.protocol import SERVING_LEASES, Json
+from twinlease.kube.protocol import PODS, SERVING_LEASES, Json
+from twinlease.model.states import Role
 
 OWNER = Owner(namespace="ns", name="p", uid="u")
 
@@ -96,6 +98,67 @@ def test_every_field_is_written_so_that_conditional_patches_find_it() -> None:
     assert written["servers"]["secondary"]["own"]["incarnation"] == ""
     assert "order" not in written
     assert "asks" not in written["servers"]["primary"]["own"]
+
+
+def promising(seconds: int) -> View:
+    """Return a pair whose servers have promised each other to wait, for so many seconds more as they wrote last."""
+    view = quiet()
+    for role in Role:
+        view = report(view, role, promising=True, promise_seconds=seconds)
+    return view
+
+
+def deleted(view: View, *pods: Role) -> Snapshot:
+    """Return what is left of a pair that is deleted, and its serving lease with it: the pods of these servers."""
+    lease = held(view, deletionTimestamp="2027-01-01T00:00:00Z", finalizers=[manifest.FINALIZER])
+    metadata = {"name": "p-primary", "namespace": "ns", "uid": "x", "resourceVersion": "1"}
+    pod = read(PODS, {"metadata": metadata, "spec": {"nodeName": "n1"}, "status": {"phase": "Running"}})
+    assert isinstance(pod, Pod)
+    return Snapshot(namespace="ns", name="p", pair=None, lease=lease, pods=dict.fromkeys(pods, pod))
+
+
+def after(view: View, seconds: float) -> Senses:
+    """Return what an operator knows that has seen nothing new for so long."""
+    return Senses(memory=saw(Memory(), "l", view.lease, 0.0), monotonic=seconds)
+
+
+@pytest.mark.parametrize(
+    ("promised", "over_after"),
+    [
+        (0, 243.4),  # D and what clocks may differ
+        (100, 243.4),
+        (244, 244.0),
+        (1800, 1800.0),
+        (1 << 31, 1819.0),  # one that lost its disk: the longest that it can have promised
+    ],
+)
+def test_servers_whose_pods_are_gone_have_stopped_once_permits_and_promises_have_ended(
+    promised: int, over_after: float
+) -> None:
+    view = promising(promised)
+    gone = deleted(view)
+    assert over(gone, after(view, over_after - 0.1))[0] is False
+    assert over(gone, after(view, over_after))[0] is True
+    step, _ = ended(gone, after(view, over_after))
+    assert step is not None
+    assert step.body["metadata"]["finalizers"] == []
+
+
+def test_a_look_is_due_when_the_last_promise_ends() -> None:
+    view = promising(1000)
+    assert over(deleted(view), after(view, 400.0)) == (False, 600.0)
+
+
+def test_while_a_pod_is_there_its_promise_ends_by_its_own_word_only() -> None:
+    view = promising(244)
+    assert over(deleted(view, PRIMARY), after(view, 10_000.0))[0] is False
+
+
+def test_servers_that_gave_their_grants_back_are_not_waited_for() -> None:
+    view = promising(244)
+    for role in Role:
+        view = released(view, role)
+    assert over(deleted(view, *Role), after(view, 0.0)) == (True, None)
 
 
 def test_a_countdown_is_told_now_and_then_and_news_at_once() -> None:

@@ -14,6 +14,7 @@ from twinlease.decide.permit import FOR_EVER, MARGIN, Permit, Promiser
 from twinlease.ipc.client import Counts
 from twinlease.metrics.table import TABLE, Exporter, Kind
 from twinlease.model.states import FailoverState
+from twinlease.sidecar.interruption import Interruption
 from twinlease.sidecar.keeper import Held
 from twinlease.sidecar.measured import OLD_SECONDS, Seen, Tally, samples, tracked
 from twinlease.sidecar.observed import Desired, Observed
@@ -161,6 +162,12 @@ def test_an_offset_that_is_not_measured_is_no_offset_of_0() -> None:
     assert measured["server_clock_offset_seconds"] == -1.5
     assert measured.state("server_clocks") == ["Drift"]
     assert "server_clock_offset_seconds" not in Found(running()).names
+
+
+def test_the_number_of_interruptions_is_told_once_it_is_known() -> None:
+    """Else each restart of a sidecar would look as if the link had been lost as often as ever before."""
+    assert "server_interruptions_total" not in Found(running()).names
+    assert Found(running(interruption=Interruption(number=7)))["server_interruptions_total"] == 7
 
 
 def test_reasons_that_the_partner_gives_are_bounded() -> None:
