@@ -43,7 +43,7 @@ ALARMS = {
         "TwinleaseNoServerServing", _TRIPPED, may=(_DEGRADED, _ALONE, _STARTING, "TwinleaseSidecarAbsent")
     ),
     "disk-rolled-back": _alarm(may=(_DEGRADED, _ALONE, _STARTING, "TwinleaseLeaseDatabaseSpoilt")),
-    # An election takes 15 s, for its Lease is not sped up.
-    "leader-killed-ordered": _alarm(_ALONE, may=(_DEGRADED, _STARTING, "TwinleaseOperatorNotLeading")),
+    # An election takes 15 s, for its Lease is not sped up; until then nobody tells Prometheus of the takeover.
+    "leader-killed-ordered": _alarm("TwinleaseOperatorNotLeading", may=(_DEGRADED, _ALONE, _STARTING)),
     "tables-deleted": _alarm(may=(_TRIPPED,)),
 }
