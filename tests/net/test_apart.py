@@ -6,7 +6,7 @@ Nobody may get an address whose lease still runs by what either of them told its
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from ipaddress import IPv4Address
@@ -105,9 +105,15 @@ def standing(lease_file: Path, addresses: list[IPv4Address]) -> list[str]:
     return [record.partition("\n  binding state ")[2].partition(";")[0] for record in records]
 
 
-def cut_short(crowd: Clients, ends: dict[IPv4Address, float]) -> list[float]:
-    """Have strangers ask until no lease runs any more; return how long those still ran that they were given."""
-    strangers = hardware_addresses(40, family=7)
+def cut_short(crowd: Clients, ends: dict[IPv4Address, float], *, former: Sequence[bytes] = ()) -> list[float]:
+    """Have strangers ask until no lease runs any more; return how long those still ran that they were given.
+
+    Args:
+        crowd: Who asks.
+        ends: When the leases end.
+        former: Clients that had the addresses before, and are strangers now.
+    """
+    strangers = [*former, *hardware_addresses(40, family=7)]
     found: list[float] = []
     while time.time() < max(ends.values()):
         for ack in crowd.lease(strangers, timeout=1.6).values():

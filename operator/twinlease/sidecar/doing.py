@@ -121,7 +121,7 @@ class Doer:
         hold = self._board.now.longest if {SURVIVE, RESUME} & {*named} else 0
         parameters: dict[str, str | int] = {}
         if named:
-            parameters = {"relationship": spec.failover_name}
+            parameters = {"relationship": spec.failover_name, "role": str(spec.role)}
         if hold:
             parameters["hold"] = hold
 

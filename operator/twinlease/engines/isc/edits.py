@@ -26,8 +26,10 @@ were given to others, or freed in its records, without, and none with it.
 Why ``resume`` edits anything: what the partner has not acknowledged when the server dies is announced when the two meet
 again, and so is every lease that ended meanwhile by this file. The partner may have extended those leases since, and
 goes by the older word all the same. So whatever would be announced says that the lease runs, for longer than the
-partner can have given it by then; at worst an address is parked for that long. Source: measured, leases given to others
-without, and none with it.
+partner can have given it by then; at worst an address is parked for that long. A secondary says nothing of leases that
+were over: a primary that heard of that frees them at once, whether its acknowledgement arrives or not, and may have
+given them to others since; one that did not hear lets them end. A primary says that they run: a secondary that merely
+heard that they are over gives them to nobody. Source: measured, leases given to others without, and none with it.
 """
 
 import re
@@ -51,10 +53,16 @@ RELATIONSHIP = "relationship"
 """Parameter: the name of the failover relationship, as the configuration has it."""
 HOLD = "hold"
 """Parameter: seconds, the longest lease that the partner may have given to anybody."""
+ROLE = "role"
+"""Parameter: which of the two servers it is, ``primary`` or ``secondary``."""
+
+_SECONDARY = "secondary"
+_ROLES = frozenset({"primary", _SECONDARY})
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}", re.ASCII)
 
 _PROMISED = frozenset({"active", "expired", "released", "reset"})
+_OVER = _PROMISED - {"active"}
 _FREE = frozenset({"free", "backup"})
 # A record that names no state is active or expired to dhcpd, by its end. Source: confpars.c, parse_lease_declaration.
 _UNSAID = ""
@@ -82,6 +90,7 @@ class _Parameters(NamedTuple):
 
     relationship: str
     hold: int
+    role: str
 
 
 def mode(edits: Sequence[str]) -> tuple[str, ...]:
@@ -114,12 +123,12 @@ def edit(name: str, parameters: Mapping[str, str | int]) -> Callable[[Path], str
     """
     apply, needed = _EDITS[name]
     for known in parameters:
-        if known not in {RELATIONSHIP, HOLD}:
+        if known not in {RELATIONSHIP, HOLD, ROLE}:
             raise EditError(f"unknown parameter {known!r}")
     for wanted in needed:
         if wanted not in parameters:
             raise EditError(f"the edit {name} needs the parameter {wanted!r}")
-    checked = _Parameters(_relationship(parameters), _hold(parameters))
+    checked = _Parameters(_relationship(parameters), _hold(parameters), _role(parameters))
 
     def run(lease_file: Path) -> str:
         try:
@@ -144,6 +153,13 @@ def _hold(parameters: Mapping[str, str | int]) -> int:
     if HOLD in parameters and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise EditError(f"{HOLD} {value!r} is no length of a lease: whole seconds, at least 1")
     return int(value)
+
+
+def _role(parameters: Mapping[str, str | int]) -> str:
+    value = parameters.get(ROLE, "")
+    if ROLE in parameters and value not in _ROLES:
+        raise EditError(f"{ROLE} {value!r} is none of a pair: {' or '.join(sorted(_ROLES))}")
+    return str(value)
 
 
 def _recover(lease_file: Path, parameters: _Parameters) -> str:
@@ -183,14 +199,15 @@ def _resume(lease_file: Path, parameters: _Parameters) -> str:
         due = [lease for lease in promised.values() if lease.ends < soon or _unacknowledged(lease)]
         if not due:
             return ""
-        more = [_extension(lease, records.text(end)) for lease in due]
+        unsaid = _OVER if parameters.role == _SECONDARY else frozenset[str]()
+        more = [(_unspoken if lease.state in unsaid else _extension)(lease, records.text(end)) for lease in due]
         leasefile.replace(lease_file, old, _appended(records.content(old), more))
     return f"resumes: {len(due)} leases of which the partner may know better are kept for {end - now} s"
 
 
 def _unacknowledged(lease: records.Lease) -> bool:
     """Tell whether the server would announce a lease: dhcpd takes its end where the time to be told is missing."""
-    return (lease.told or lease.ends) > lease.acknowledged
+    return (lease.told or lease.ends) > max(lease.acknowledged, records.text(0))
 
 
 def _rewritten(lease_file: Path, change: _Change, stanza: bytes, change_others: _Change | None = None) -> int:
@@ -254,7 +271,12 @@ def _extension(lease: records.Lease, end: bytes) -> bytes:
 
 def _expired(lease: records.Lease) -> bytes:
     """Return a record of a lease that may be promised, of which the server says and does nothing."""
-    return _record(lease, lease.ends, frozenset({b"cltt"}), b"expired", b"free", _NOTHING_TO_TELL)
+    return _unspoken(lease, lease.ends)
+
+
+def _unspoken(lease: records.Lease, end: bytes) -> bytes:
+    """Return such a record that ends at an instant, or later if the lease does."""
+    return _record(lease, max(lease.ends, end), frozenset({b"cltt"}), b"expired", b"free", _NOTHING_TO_TELL)
 
 
 def _silenced(lease: records.Lease) -> bytes:
@@ -303,6 +325,6 @@ def _appended(content: Iterator[bytes], more: Sequence[bytes]) -> Iterator[bytes
 _EDITS: Mapping[str, tuple[Callable[[Path, _Parameters], str], tuple[str, ...]]] = {
     RECOVER: (_recover, (RELATIONSHIP,)),
     EMPTY: (_empty, ()),
-    RESUME: (_resume, (HOLD,)),
+    RESUME: (_resume, (HOLD, ROLE)),
     SURVIVE: (_survive, (RELATIONSHIP, HOLD)),
 }
