@@ -283,4 +283,6 @@ def test_everything_goes_in_the_order_of_the_page(pair: World, release: Release)
                                 "--selector=app.kubernetes.io/managed-by=twinlease")  # fmt: skip
         assert not left
     assert not pair.lab.kubectl("get", f"crds,{CLUSTER_WIDE}", f"--selector={OURS}", "--output=name")
-    assert not pair.lab.kubectl("get", "pods", f"--namespace={OPERATOR_NAMESPACE}", "--output=name")
+    # Helm's uninstall is over when the Deployment is; its pods have their grace.
+    there = ("get", "pods", f"--namespace={OPERATOR_NAMESPACE}", "--output=name")
+    until("the operators' pods are gone", lambda: not pair.lab.kubectl(*there), timeout=60, every=0.5)
