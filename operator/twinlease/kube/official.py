@@ -20,6 +20,9 @@ from twinlease.kube.protocol import JSON, ApiError, Json
 _NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _CONNECT_SECONDS = 5.0
 _MAX_LINE = 64 * 1024 * 1024
+# The official client checks no shapes: a list where it wants a mapping fails in the middle of it.
+_MISSHAPEN = (AttributeError, LookupError, TypeError, ValueError)
+_UNUSABLE = (official_config.ConfigException, yaml.YAMLError, OSError, *_MISSHAPEN)
 
 
 class OfficialTransport:
@@ -116,8 +119,8 @@ def configuration(kubeconfig: Path | None = None) -> official.Configuration:
                 official_config.load_incluster_config(client_configuration=built)
             except official_config.ConfigException:
                 official_config.load_kube_config(client_configuration=built)
-    except (official_config.ConfigException, OSError) as error:
-        raise ApiError(0, "", f"no way to the API server: {error}") from error
+    except _UNUSABLE as error:
+        raise ApiError(0, "", f"no way to the API server: {_why(error)}") from error
     built.retries = False  # whoever calls decides what to repeat; hidden retries would multiply every deadline
     return built
 
@@ -140,16 +143,23 @@ def user(kubeconfig: str | None = None, context: str | None = None) -> tuple[off
             raise ApiError(0, "", f"the kubeconfig has no context {context!r}, but {known or 'none'}")
         official_config.load_kube_config(kubeconfig, context, client_configuration=built)
         namespace = chosen["context"].get("namespace") or namespace
-    except (official_config.ConfigException, yaml.YAMLError, OSError) as error:
+    except _UNUSABLE as error:
         if kubeconfig is not None or context is not None:
-            raise ApiError(0, "", f"no usable kubeconfig: {error}") from error
+            raise ApiError(0, "", f"no usable kubeconfig: {_why(error)}") from error
         try:
             official_config.load_incluster_config(client_configuration=built)
         except official_config.ConfigException:
-            raise ApiError(0, "", f"no usable kubeconfig: {error}") from error
+            raise ApiError(0, "", f"no usable kubeconfig: {_why(error)}") from error
         namespace = _NAMESPACE.read_text(encoding="utf-8").strip() if _NAMESPACE.exists() else namespace
     built.retries = False
     return built, namespace
+
+
+def _why(error: Exception) -> str:
+    """Return why a kubeconfig is unusable, for people."""
+    if isinstance(error, _MISSHAPEN):
+        return f"the file has not the form of one ({type(error).__name__}: {error})"
+    return str(error)
 
 
 def _lines(response: urllib3.HTTPResponse, path: str) -> Iterator[bytes]:
