@@ -184,6 +184,22 @@ def test_an_alert_names_its_runbook_where_the_user_reads_it(offline: Helm, wante
         assert (CHART.parents[1] / "docs/runbooks" / f"{each['alert']}.md").is_file()
 
 
+def test_a_name_that_yaml_takes_for_something_else_stays_a_name(offline: Helm) -> None:
+    values = {
+        "watchNamespaces": ["1"],
+        "pairs": {"10": {**PAIR, "namespace": "1"}},
+        "pools": {"true": {**POOL, "namespace": "1"}},
+        "imagePullSecrets": ["2"],
+        "priorityClassName": "3",
+    }
+    objects = render(offline, values)
+    (pair,), (pool,), (deployment,) = (of(objects, kind) for kind in ("DHCPFailoverPair", "DHCPPool", "Deployment"))
+    pod = deployment["spec"]["template"]["spec"]
+    assert [pair["metadata"]["name"], pool["metadata"]["name"]] == ["10", "true"]
+    assert {each["metadata"].get("namespace", "") for each in objects} == {"", "1", "dhcp"}
+    assert (pod["imagePullSecrets"], pod["priorityClassName"]) == ([{"name": "2"}], "3")
+
+
 def test_the_image_has_the_commands_that_the_pods_run(offline: Helm) -> None:
     objects = render(offline, {})
     pods = [each["spec"]["template"]["spec"] for each in of(objects, "Deployment")]
@@ -205,7 +221,11 @@ def test_the_image_has_the_commands_that_the_pods_run(offline: Helm) -> None:
         ({"podMonitor": {"enable": True}}, "at '/podMonitor': additional properties 'enable' not allowed"),
         ({"pairs": {"lan": {"primary": {}}}}, "at '/pairs/lan': additional properties 'primary' not allowed"),
         ({"pairs": {"lan": {}}}, "at '/pairs/lan': missing property 'spec'"),
-        ({"pools": {"Office": POOL}}, "'Office' does not match pattern"),
+        ({"pairs": {"Lan": PAIR}}, 'pairs: "Lan" cannot be the name of an object.'),
+        ({"pools": {"office-": POOL}}, 'pools: "office-" cannot be the name of an object.'),
+        ({"image": None}, "at '': missing property 'image'"),  # a key whose lines below are all comments
+        ({"podMonitor": None, "dashboard": None}, "at '': missing properties 'podMonitor', 'dashboard'"),
+        ({"image": {"tag": None}}, "at '/image': missing property 'tag'"),
         ({"replicas": 0}, "at '/replicas': minimum: got 0, want 1"),
         ({"replicas": "2"}, "at '/replicas': got string, want integer"),
         ({"image": {"digest": "sha256:1"}}, "at '/image/digest': 'sha256:1' does not match pattern"),

@@ -3,6 +3,9 @@
 {{- define "twinlease.check.namespaces" -}}
 {{- range $kind, $objects := dict "pairs" .Values.pairs "pools" .Values.pools -}}
 {{- range $name, $given := $objects -}}
+{{- if not (regexMatch "^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$" $name) -}}
+{{- fail (printf "\n%s: %q cannot be the name of an object. A name has lower case letters, digits, - and . only,\nbegins and ends with a letter or digit, and has 253 characters at most." $kind $name) -}}
+{{- end -}}
 {{- $namespace := $given.namespace | default $.Release.Namespace -}}
 {{- if and $.Values.watchNamespaces (not (has $namespace $.Values.watchNamespaces)) -}}
 {{- fail (printf "\n%s.%s is in namespace %q, which watchNamespaces does not name (%s): nobody would serve it.\nName a namespace of that list in %s.%s.namespace, or add it to the list." $kind $name $namespace (join ", " $.Values.watchNamespaces) $kind $name) -}}
