@@ -14,16 +14,17 @@ _NO_FILES = 4
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    r"""Print the completion of `kubectl-twinlease` for a shell.
+    """Print the completion of `kubectl-twinlease` for a shell.
 
     \b
     bash:  source <(kubectl twinlease completion bash)
     zsh:   source <(kubectl twinlease completion zsh)
     fish:  kubectl twinlease completion fish | source
 
-    For `kubectl twinlease <TAB>` kubectl's own completion finds the program kubectl_complete-twinlease on PATH, which
-    is installed beside this one.
-    """
+    \b
+    For `kubectl twinlease <TAB>` kubectl's own completion finds the program
+    kubectl_complete-twinlease on PATH, which is installed beside this one.
+    """  # noqa: D301  # \b is click's mark of lines that stay as they are, and must be one character
     from twinlease.cli.plugin import COMPLETE_VARIABLE  # noqa: PLC0415  # the group names this module
 
     kind = get_completion_class(shell)

@@ -19,3 +19,7 @@ def test_every_exit_status_and_command_is_on_it() -> None:
     assert set(MEANINGS) == set(Exit)
     for command in CliRunner().invoke(main, ["--help"]).output.partition("Commands:\n")[2].splitlines():
         assert f"\n## {command.split()[0]}\n" in text()
+
+
+def test_no_mark_for_the_formatter_is_left_in_it() -> None:
+    assert "\\b" not in text()

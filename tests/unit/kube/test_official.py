@@ -32,7 +32,7 @@ def test_a_file_that_has_not_the_form_of_a_kubeconfig_is_refused_in_words(case: 
 def test_a_file_that_is_no_yaml_is_refused_in_words(tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text("a: [", encoding="utf-8")
-    with pytest.raises(ApiError, match="^no usable kubeconfig: while parsing"):
+    with pytest.raises(ApiError, match=r"^no usable kubeconfig: while parsing"):
         official.user(str(path))
-    with pytest.raises(ApiError, match="^no way to the API server: while parsing"):
+    with pytest.raises(ApiError, match=r"^no way to the API server: while parsing"):
         official.configuration(path)
