@@ -18,7 +18,7 @@ from twinlease.decide import account, byhand, dates, partnerdown
 from twinlease.decide.pairview import View
 from twinlease.model import conditions, durations
 from twinlease.model.conditions import FALSE, TRUE, UNKNOWN, Verdict
-from twinlease.model.states import FailoverState, Role
+from twinlease.model.states import CATCHING_UP, FailoverState, Role
 
 PARTNER_DOWN, KERNEL_FENCE, LEASE_DATABASE = conditions.PAIR[4:7]
 
@@ -42,7 +42,6 @@ _SAID = {
     DatabaseVerdict.UNKNOWN: "has not been judged yet",
     DatabaseVerdict.INTACT: "is the one that was confirmed",
 }
-_WAIT_ENDS = frozenset({FailoverState.RECOVER, FailoverState.RECOVER_WAIT})
 
 
 class Told(Struct, frozen=True, kw_only=True):
@@ -144,7 +143,7 @@ def _dates(view: View) -> Mapping[str, str]:
             parked = durations.seconds(view.lease.max_lease.duration)
             found["addresses_usable"] = dates.text(since + mclt)
             found["parked_until"] = dates.text(since + parked + 1)
-        elif view.state(role) in _WAIT_ENDS and role != view.lease.survivor and mclt:
+        elif view.state(role) in CATCHING_UP and role != view.lease.survivor and mclt:
             found["recover_ends"] = dates.text(since + mclt)
     return found
 

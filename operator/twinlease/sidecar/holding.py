@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Callable
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING
 
 from twinlease.decide import hold
 from twinlease.engines.protocol import BindingLog, Control, ControlError
@@ -14,9 +13,7 @@ from twinlease.model.binding import Binding
 from twinlease.model.states import FailoverState
 from twinlease.sidecar.clock import Clock
 from twinlease.sidecar.observed import Observed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from twinlease.sidecar.reading import Records
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +22,6 @@ EVERY_SECONDS = 0.2
 _SHARE_SECONDS = 0.1
 """For so long at most at a time, for the server writes each lease to the disk and answers nobody meanwhile."""
 _AT_ONCE = 8
-_READ_AT_ONCE = 200
 _AGAIN_SECONDS = 2.0
 _REFUSED_SECONDS = 60.0
 
@@ -41,9 +37,8 @@ class Holder:
     def __init__(self, log: Callable[[], BindingLog], wall: Clock) -> None:
         self._open = log
         self._wall = wall
-        self._log: BindingLog | None = None
+        self._records: Records | None = None
         self._schedule = Schedule(since=0, longest=0)
-        self._reading: Iterator[Binding] | None = None
         self._begun: tuple[float, int, int] | None = None
         self._held = 0
         self._trouble = ""
@@ -62,16 +57,14 @@ class Holder:
             self._end()
             if begun is not None:
                 self._begin(begun)
-        if begun is None:
+        if begun is None or self._records is None:
             return
         until = time.monotonic() + _SHARE_SECONDS
         try:
-            while self._read() and time.monotonic() < until:
-                pass
+            self._records.read(self._schedule.take, until)
             while time.monotonic() < until and self._hold(control):
                 pass
         except (ControlError, OSError) as error:
-            self._reading = None
             self._troubled(str(error))
 
     def _cut_off(self, now: Observed) -> tuple[float, int, int] | None:
@@ -88,28 +81,16 @@ class Holder:
 
     def _begin(self, begun: tuple[float, int, int]) -> None:
         self._begun = begun
-        self._log = self._open()
+        self._records = Records(self._open)
         self._schedule = Schedule(since=begun[1], longest=begun[2])
 
     def _end(self) -> None:
-        if self._log is not None:
-            self._log.close()
+        if self._records is not None:
+            self._records.close()
             _log.info("no lease is held any more", extra=kv(held=self._held, due=self._schedule.due(self._wall())))
-        self._log = self._reading = self._begun = None
+        self._records = self._begun = None
         self._schedule = Schedule(since=0, longest=0)
         self._held, self._trouble = 0, ""
-
-    def _read(self) -> bool:
-        """Read a bit of what was recorded; tell whether there may be more."""
-        assert self._log is not None  # noqa: S101  # begun by the caller
-        if self._reading is None:
-            self._reading = self._log.news()
-        for count, binding in enumerate(self._reading, 1):
-            self._schedule.take(binding)
-            if count == _READ_AT_ONCE:
-                return True
-        self._reading = None
-        return False
 
     def _hold(self, control: Control) -> bool:
         """Have a few leases held; tell whether there may be more."""

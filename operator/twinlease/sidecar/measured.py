@@ -18,7 +18,7 @@ from twinlease.ipc.client import GuardStatus
 from twinlease.metrics import table
 from twinlease.metrics.sample import Sample, states
 from twinlease.model.conditions import FALSE
-from twinlease.model.states import FailoverState, Role
+from twinlease.model.states import CATCHING_UP, FailoverState, Role
 from twinlease.sidecar.observed import Observed
 
 OLD_SECONDS = 90.0
@@ -26,7 +26,6 @@ OLD_SECONDS = 90.0
 
 _DIGITS = 12
 _MOST_REASONS = 32
-_WAITING = frozenset({FailoverState.RECOVER, FailoverState.RECOVER_WAIT})
 _ME = tuple[str, str, str, str]
 
 
@@ -138,7 +137,7 @@ def _dates(me: _ME, said: FailoverStatus, wall: float) -> Iterator[Sample]:
         left = said.since + said.mclt - wall
         if said.local is FailoverState.PARTNER_DOWN:
             yield Sample(table.PEER_ADDRESSES, me, max(0.0, left))
-        elif said.local in _WAITING:
+        elif said.local in CATCHING_UP:
             yield Sample(table.RECOVER_REMAINING, me, left)
 
 

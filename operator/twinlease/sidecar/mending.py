@@ -5,26 +5,21 @@ import time
 from collections import deque
 from collections.abc import Callable
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING
 
 from twinlease.decide import given
 from twinlease.decide.given import Given
 from twinlease.engines.protocol import BindingLog, Control, ControlError
 from twinlease.log import kv
 from twinlease.model.binding import Binding
-from twinlease.model.states import FailoverState
+from twinlease.model.states import serves
 from twinlease.sidecar.clock import Clock
 from twinlease.sidecar.observed import Observed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from twinlease.sidecar.reading import Records
 
 _log = logging.getLogger(__name__)
 
-_SERVING = frozenset({FailoverState.NORMAL, FailoverState.COMMUNICATIONS_INTERRUPTED, FailoverState.PARTNER_DOWN})
 _SHARE_SECONDS = 0.1
 """For so long at most at a time, for reading and for writing each: the server answers nobody while it writes."""
-_READ_AT_ONCE = 200
 _AGAIN_SECONDS = 2.0
 _BUSY_SECONDS = 5.0
 """Where one word came late, more do."""
@@ -41,8 +36,7 @@ class Mender:
     def __init__(self, log: Callable[[], BindingLog], wall: Clock) -> None:
         self._open = log
         self._wall = wall
-        self._log: BindingLog | None = None
-        self._reading: Iterator[Binding] | None = None
+        self._records: Records | None = None
         self._ledger = Ledger()
         self._busy_until = 0.0
         self._trouble = ""
@@ -57,29 +51,16 @@ class Mender:
         if not now.running or not now.answered or now.failover is None:
             return
         try:
-            self._read()
-            self._ledger.forget(self._wall())
-            if self._reading is None and now.failover.local in _SERVING:  # what is unread may say otherwise
+            if self._records is None:
+                self._records = Records(self._open)
+            wall = self._wall()
+            self._records.read(lambda last: self._ledger.take(last, wall), time.monotonic() + _SHARE_SECONDS)
+            self._ledger.forget(wall)
+            said = now.failover
+            if self._records.all_taken and serves(said.local, said.partner):  # what is unread may say otherwise
                 self._mend(control)
         except (ControlError, OSError) as error:
-            self._reading = None
             self._troubled(str(error))
-
-    def _read(self) -> None:
-        if self._log is None:
-            self._log = self._open()
-        until = time.monotonic() + _SHARE_SECONDS
-        while time.monotonic() < until:
-            if self._reading is None:
-                self._reading = self._log.news()
-            wall, count = self._wall(), 0
-            for count, binding in enumerate(self._reading, 1):
-                self._ledger.take(binding, wall)
-                if count == _READ_AT_ONCE:
-                    break
-            if count < _READ_AT_ONCE:
-                self._reading = None
-                return
 
     def _mend(self, control: Control) -> None:
         until = time.monotonic() + _SHARE_SECONDS

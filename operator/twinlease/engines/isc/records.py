@@ -70,8 +70,7 @@ class Lease(NamedTuple):
     @property
     def ends(self) -> bytes:
         """When it ends, as text in the order of time; ``NEVER``, or empty if the record does not say."""
-        found = _ENDS.search(self.body)
-        return _when(found[1]) if found else b""
+        return self._time(_ENDS)
 
     @property
     def seen(self) -> bytes:
@@ -81,19 +80,20 @@ class Lease(NamedTuple):
     @property
     def ours(self) -> bool:
         """Whether its client's last transaction was with this server: no start that the partner told came later."""
-        found = _CLTT.search(self.body)
-        return found is not None and _when(found[1]) == self.seen != b""
+        return self._time(_CLTT) == self.seen != b""
 
     @property
     def told(self) -> bytes:
         """The potential expiry that is to be told to the partner, as text in the order of time; or empty."""
-        found = _TOLD.search(self.body)
-        return _when(found[1]) if found else b""
+        return self._time(_TOLD)
 
     @property
     def acknowledged(self) -> bytes:
         """The potential expiry that the partner has acknowledged, as text in the order of time; or empty."""
-        found = _ACKNOWLEDGED.search(self.body)
+        return self._time(_ACKNOWLEDGED)
+
+    def _time(self, line: re.Pattern[bytes]) -> bytes:
+        found = line.search(self.body)
         return _when(found[1]) if found else b""
 
 
