@@ -148,7 +148,7 @@ INTERRUPTION = _gauge(
 )
 INTERRUPTIONS = _counter(
     "twinlease_server_interruptions_total",
-    "Unbroken times without normal, starts included, since the lease database was made; kept on the disk.",
+    "Unbroken times without normal that its sidecar saw, since the lease database was made; kept on the disk.",
 )
 GUARD_UP = _gauge("twinlease_server_guard_up", "1: the guard answers its sidecar.")
 RUNNING = _gauge("twinlease_server_running", "1: dhcpd's process exists.")

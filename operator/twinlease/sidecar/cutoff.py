@@ -43,6 +43,8 @@ class CutOff:
                 self._board.observe(interruption=replace(before, present=False))
                 return
             _log.info("cut off from the partner", extra=kv(number=after.number, state=look.state))
+        elif not after.number and after.last.started:
+            after = replace(after, number=self._highest())  # of those before this process; none is there at present
         self._board.observe(interruption=after)
         self._keep(after)
 

@@ -116,9 +116,9 @@ def _state(me: _ME, seen: Seen, boot: float, wall: float) -> Iterator[Sample]:
     yield from states(table.STATE, me, now.state)
     yield from states(table.PARTNER_STATE, me, FailoverState.UNKNOWN if said is None else said.partner)
     yield Sample(table.INTERRUPTION, me, now.interruption.age(boot))
-    # A sidecar that has just begun does not know its number, which is 1 at least. A 0 would be a counter that begins
-    # anew, and all that was counted before would count for one more time.
-    if now.interruption.number:
+    # A sidecar that has just begun does not know how many there were. A 0 would be a counter that begins anew, and all
+    # that was counted before would count for one more time.
+    if now.interruption.last.started:
         yield Sample(table.INTERRUPTIONS, me, now.interruption.number)
     yield Sample(table.RUNNING, me, now.running)
     yield Sample(table.SERVING, me, seen.status.serving)

@@ -14,7 +14,7 @@ from twinlease.decide.permit import FOR_EVER, MARGIN, Permit, Promiser
 from twinlease.ipc.client import Counts
 from twinlease.metrics.table import TABLE, Exporter, Kind
 from twinlease.model.states import FailoverState
-from twinlease.sidecar.interruption import Interruption
+from twinlease.sidecar.interruption import Interruption, Sample
 from twinlease.sidecar.keeper import Held
 from twinlease.sidecar.measured import OLD_SECONDS, Seen, Tally, samples, tracked
 from twinlease.sidecar.observed import Desired, Observed
@@ -167,7 +167,9 @@ def test_an_offset_that_is_not_measured_is_no_offset_of_0() -> None:
 def test_the_number_of_interruptions_is_told_once_it_is_known() -> None:
     """Else each restart of a sidecar would look as if the link had been lost as often as ever before."""
     assert "server_interruptions_total" not in Found(running()).names
-    assert Found(running(interruption=Interruption(number=7)))["server_interruptions_total"] == 7
+    looked = Interruption(last=Sample(started=BOOT - 1, state=FailoverState.NORMAL))
+    assert Found(running(interruption=looked))["server_interruptions_total"] == 0
+    assert Found(running(interruption=replace(looked, number=7)))["server_interruptions_total"] == 7
 
 
 def test_reasons_that_the_partner_gives_are_bounded() -> None:
