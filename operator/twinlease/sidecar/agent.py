@@ -52,8 +52,8 @@ class Agent:
         self._parts = parts
         self._board = Board(parts)
         self._looker = Looker(self._board)
-        self._doer = Doer(self._board, self._looker)
         self._holder = Holder(parts.leases, parts.clocks.wall)
+        self._doer = Doer(self._board, self._looker, self._holder.log)
         self._mender = Mender(parts.leases, parts.clocks.wall)
         self._reported = ServerStatus()
         self._reported_uid: str | None = None

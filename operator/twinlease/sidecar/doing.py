@@ -10,7 +10,7 @@ from twinlease.api.permit import Fence
 from twinlease.api.server import ServerSpec
 from twinlease.api.servinglease import Answer, Answered
 from twinlease.decide import obey
-from twinlease.engines.protocol import ControlError
+from twinlease.engines.protocol import BindingLog, ControlError
 from twinlease.ipc.client import GuardStatus, GuardUnreachable, Start
 from twinlease.ipc.protocol import Code, FenceSpec, Mode, ProtocolError
 from twinlease.log import kv
@@ -40,11 +40,13 @@ class Doer:
     Args:
         board: The snapshot.
         looker: Takes in what the guard answers.
+        log: Reads the server's lease database, or what is not read yet of it.
     """
 
-    def __init__(self, board: Board, looker: Looker) -> None:
+    def __init__(self, board: Board, looker: Looker, log: Callable[[], BindingLog]) -> None:
         self._board = board
         self._looker = looker
+        self._log = log
         self._parts = board.parts
         self._order_seen: dict[int, float] = {}
 
@@ -241,7 +243,7 @@ class Doer:
             return None
         self._board.observe(stepped=0.0)  # what stepped before does no harm: nothing was kept by it
         control = self._parts.probe.control(self._looker.spoken(self._spec))
-        entered = enter_running(control, self._parts.leases(), self._parts.clocks.wall, hold=self._board.now.longest)
+        entered = enter_running(control, self._log(), self._parts.clocks.wall, hold=self._board.now.longest)
         if entered is None:
             return None
         self._board.observe(failover=entered.failover, answered=True)

@@ -27,10 +27,8 @@ _MOST = 100
 _RUNNING_SECONDS = 0.3
 """How long that may take. The server answers meanwhile, but partner-down is awaited."""
 _READING_SECONDS = 0.1
-"""How long it may take to read the lease database, of which most is held already where the server was cut off."""
+"""How long it may take to read of the lease database what nobody has read yet."""
 _IN_CONTACT = frozenset({FailoverState.NORMAL, FailoverState.POTENTIAL_CONFLICT, FailoverState.CONFLICT_DONE})
-_AT_ONCE = 8
-_ROUNDS = 2
 
 Command = Callable[[], GuardStatus]
 Failed = GuardUnreachable | ProtocolError
@@ -106,8 +104,9 @@ def enter_running(control: Control, log: BindingLog, wall: Clock, *, hold: int) 
     """Have a server that runs enter partner-down, without a gap.
 
     All that the partner may have promised is held by the lease database before the word is given; what the server
-    itself gives or extends meanwhile is its own promise. Broken off at any moment nothing is lost: leases that are held
-    for longer are only parked.
+    itself gives or extends meanwhile is its own promise, and a later one than any of the partner's, which has been
+    silent since before the order. Broken off at any moment nothing is lost: leases that are held for longer are only
+    parked.
 
     Args:
         control: Its control interface.
@@ -126,8 +125,9 @@ def enter_running(control: Control, log: BindingLog, wall: Clock, *, hold: int) 
             fit = said.local is FailoverState.COMMUNICATIONS_INTERRUPTED and serves(
                 FailoverState.PARTNER_DOWN, said.partner
             )
-            until = int(wall()) + 1 + hold + 1  # the time is cut to whole seconds, so one more
-            held = fit and _held(control, log, until, began + _RUNNING_SECONDS)
+            begins = int(wall())
+            until = begins + 1 + hold + 1  # the time is cut to whole seconds, so one more
+            held = fit and _held(control, log, begins, until, began + _RUNNING_SECONDS)
         if fit:
             said = control.failover()  # it took a while
         if said.local in _IN_CONTACT:
@@ -144,25 +144,28 @@ def enter_running(control: Control, log: BindingLog, wall: Clock, *, hold: int) 
     return Entered(failover=said, millis=round((time.monotonic() - began) * 1000))
 
 
-def _held(control: Control, log: BindingLog, until: int, deadline: float) -> bool:
+def _held(control: Control, log: BindingLog, began: int, until: int, deadline: float) -> bool:
     """Have everything held that the partner may have promised; tell whether the database says so, in time."""
     last: dict[int, Binding] = {}
     read_by = time.monotonic() + _READING_SECONDS
-    for _ in range(_ROUNDS + 1):
+    anew = False
+    while True:
         for binding in log.news():
-            last[binding.address] = binding
+            if anew and binding.ours and binding.seen >= began and binding.standing is Standing.LEASED:
+                last.pop(binding.address, None)
+            else:
+                last[binding.address] = binding
             if time.monotonic() > read_by:
                 return False
-        read_by = deadline
+        anew, read_by = True, deadline
         short = [IPv4Address(each.address) for each in last.values() if _short(each, until)]
         if len(short) > _MOST or time.monotonic() > deadline:
             return False
         if not short:
             return True
-        for first in range(0, len(short), _AT_ONCE):
-            if time.monotonic() > deadline or control.hold(short[first : first + _AT_ONCE], until):
+        for address in short:  # one by one: between two messages the server answers whoever waits
+            if time.monotonic() > deadline or control.hold([address], until):
                 return False
-    return False
 
 
 def _short(last: Binding, until: int) -> bool:

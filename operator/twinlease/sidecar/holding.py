@@ -3,13 +3,13 @@
 import heapq
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address
 
 from twinlease.decide import hold
 from twinlease.engines.protocol import BindingLog, Control, ControlError
 from twinlease.log import kv
-from twinlease.model.binding import Binding
+from twinlease.model.binding import ENDED, Binding, Standing
 from twinlease.model.states import FailoverState
 from twinlease.sidecar.clock import Clock
 from twinlease.sidecar.observed import Observed
@@ -21,7 +21,8 @@ EVERY_SECONDS = 0.2
 """How often it is looked for leases to hold; what is not seen in time is not held when the partners meet."""
 _SHARE_SECONDS = 0.1
 """For so long at most at a time, for the server writes each lease to the disk and answers nobody meanwhile."""
-_AT_ONCE = 8
+_AT_ONCE = 1
+"""Between two messages the server answers whoever waits: with 8 in each, clients waited for up to 17 ms (measured)."""
 _AGAIN_SECONDS = 2.0
 _REFUSED_SECONDS = 60.0
 
@@ -47,6 +48,10 @@ class Holder:
     def busy(self) -> bool:
         """Whether it is to be called again soon."""
         return self._begun is not None
+
+    def log(self) -> BindingLog:
+        """Return a reader of the lease database that begins with how its leases stand, if they are known already."""
+        return self._open() if self._records is None else _Known(self._records, self._schedule)
 
     def tend(self, now: Observed, control: Control) -> None:
         """Have held what is to be, for a moment; the rest waits for the next call."""
@@ -114,11 +119,41 @@ class Holder:
             _log.warning("a lease is not held", extra=kv(why=why))
 
 
+class _Known:
+    """Reads the leases that are known and then, for both who read it, what is new. A ``BindingLog``."""
+
+    def __init__(self, records: Records, schedule: "Schedule") -> None:
+        self._records = records
+        self._schedule = schedule
+        self._begun = False
+
+    def news(self) -> Iterator[Binding]:
+        """Yield what this reader does not know. Errors as ``BindingLog.news``."""
+        if not self._begun:
+            self._begun = True
+            yield from list(self._schedule.leases.values())
+        while True:
+            found: list[Binding] = []
+
+            def take(last: Binding, found: list[Binding] = found) -> None:
+                self._schedule.take(last)
+                found.append(last)
+
+            self._records.read(take, until=0.0)
+            yield from found
+            if self._records.all_taken:
+                return
+
+    def close(self) -> None:
+        """Leave the database to whoever read it before."""
+
+
 class Schedule:
     """When each address is to be held next. No I/O.
 
     Attributes:
         longest: The longest lease that the partner may give, seconds.
+        leases: The last record of each address that is leased, or is no more by this server's word alone.
 
     Args:
         since: When the server was cut off, seconds since the epoch.
@@ -127,12 +162,17 @@ class Schedule:
 
     def __init__(self, *, since: int, longest: int) -> None:
         self.longest = longest
+        self.leases: dict[int, Binding] = {}
         self._since = since
         self._due: dict[int, float] = {}
         self._order: list[tuple[float, int]] = []
 
     def take(self, last: Binding) -> None:
         """Take in the last record of an address."""
+        if last.standing is Standing.LEASED or last.standing in ENDED:
+            self.leases[last.address] = last
+        else:
+            self.leases.pop(last.address, None)
         due = hold.due(last, since=self._since, longest=self.longest)
         if due is None:
             self._due.pop(last.address, None)

@@ -15,6 +15,7 @@ from twinlease.sidecar.entering import Entered, enter_running
 
 NOW, HOLD = 1_700_000_000, 600
 E = NOW + 1 + HOLD + 1
+DEAF = 1_000_000  # for longer than it is waited
 LEASED, ENDED, OTHER = Standing.LEASED, Standing.EXPIRED, Standing.FREE
 IN_CONTACT = (FailoverState.NORMAL, FailoverState.POTENTIAL_CONFLICT, FailoverState.CONFLICT_DONE)
 INTERRUPTED, DOWN = FailoverState.COMMUNICATIONS_INTERRUPTED, FailoverState.PARTNER_DOWN
@@ -97,13 +98,47 @@ def test_what_came_meanwhile_is_held_too() -> None:
     assert server.held == [1, 2]
 
 
+def test_what_the_server_itself_gives_meanwhile_is_its_own_promise() -> None:
+    """However many clients renew, this has an end."""
+    server = Server(Binding(1, ENDED, 0, 0), Binding(2, LEASED, NOW, E - 1, ours=True))
+
+    def renew() -> None:
+        server.records.append(Binding(3, LEASED, NOW, E - 1, ours=True))
+        server.records.append(Binding(2, LEASED, NOW, E - 2, ours=True))
+
+    server.on_hold = renew
+    assert enter(server) is not None
+    assert (server.held, server.told) == ([1, 2], 1)
+
+
+@pytest.mark.parametrize(
+    "binding",
+    [
+        Binding(2, LEASED, NOW - 1, E - 1, ours=True),
+        Binding(2, LEASED, NOW, E - 1),
+        Binding(2, ENDED, NOW, 0, ours=True),
+        Binding(2, Standing.RELEASED, NOW, 0, ours=True),
+    ],
+)
+def test_what_was_given_before_or_by_the_partner_or_is_over_is_no_promise_to_rely_on(binding: Binding) -> None:
+    server = Server(Binding(1, ENDED, 0, 0))
+
+    def write() -> None:
+        server.on_hold = lambda: None
+        server.records.append(binding)
+
+    server.on_hold = write
+    assert enter(server) is not None
+    assert (server.held, server.told) == ([1, 2], 1)
+
+
 def test_it_is_told_only_once_the_database_says_that_all_is_held() -> None:
     server = Server(Binding(1, ENDED, 0, 0))
     server.deaf = 1
     server.on_hold = lambda: None if not server.told else pytest.fail("held after the word")
     assert enter(server) is not None
     server = Server(Binding(1, ENDED, 0, 0))
-    server.deaf = 9
+    server.deaf = DEAF
     assert enter(server) is None
     assert server.told == 0
 
@@ -117,7 +152,7 @@ def test_from_another_state_it_is_no_way(state: FailoverState) -> None:
     assert (server.held, server.told) == ([], 0)
 
 
-@pytest.mark.parametrize("deaf", [0, 9])
+@pytest.mark.parametrize("deaf", [0, DEAF])
 @pytest.mark.parametrize("state", IN_CONTACT)
 def test_a_partner_that_is_met_meanwhile_is_the_end_of_it(state: FailoverState, deaf: int) -> None:
     server = Server(Binding(1, ENDED, 0, 0))

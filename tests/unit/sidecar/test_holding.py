@@ -212,3 +212,22 @@ def test_of_ten_thousand_each_comes_up_once() -> None:
     found = [schedule.next(SINCE, 8, again=SINCE + 2.0) for _ in range(1250)]
     assert sorted(address for part in found for address in part) == list(range(10_000))
     assert schedule.next(SINCE, 8, again=SINCE + 2.0) == []
+
+
+def test_who_reads_on_gets_what_is_known_and_keeps_no_news_from_the_holder(world: World, holder: Holder) -> None:
+    far = SINCE + 9 * LONGEST
+    world.records = [leased(1, far), leased(2, far), free(2), leased(3), free(4)]
+    assert tend(holder, world) == [3]
+    log = holder.log()
+    assert {each.address: each.ends for each in log.news()} == {1: far, 3: world.held[0][1]}
+    world.records += [free(1), *(ended(100 + number) for number in range(500))]
+    assert [each.address for each in log.news()] == [1, *range(100, 600)]
+    assert not list(log.news())
+    log.close()
+    assert world.readers == 1
+    assert 100 in tend(holder, world)
+
+
+def test_who_reads_where_nothing_is_known_reads_all(world: World, holder: Holder) -> None:
+    world.records = [leased(1), free(2)]
+    assert list(holder.log().news()) == world.records
