@@ -1,12 +1,14 @@
 """The definitions on a real API server: accepted, defaults filled in, wrong objects refused with a helpful message."""
 
 import json
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.api.refused import CASES, IMMUTABLE, PAIR, PLURALS, POOL, RESERVATION, VALID, Case, changed
+from tests.api.refused import CASES, IMMUTABLE, PAIR, PLURALS, POOL, REMOVED, RESERVATION, VALID, Case, changed
 from tests.lab.apiserver import ApiServer
 from tests.lab.rest import ApiError, Rest
 
@@ -79,6 +81,56 @@ def test_a_wrong_object_is_refused_with_field_value_and_what_is_allowed(api: Res
         cause["field"].startswith(case.field) and all(part in cause["message"] for part in case.says) for cause in found
     ), found
     assert api.get(collection(namespace, case.kind))["items"] == []
+
+
+_OCTETS = ("0", "9", "99", "199", "249", "255", "256", "00", "01", "-1", "1a", "")
+_LENGTHS = ("0", "8", "31", "32", "33", "08", "", "a")
+
+
+def _is_address(text: str) -> bool:
+    with suppress(ValueError):
+        return str(IPv4Address(text)) == text
+    return False
+
+
+def test_addresses_are_taken_as_everybody_reads_them(api: Rest, namespace: str) -> None:
+    """The definitions have rules of their own for them, for Kubernetes 1.30 has none."""
+    texts = [f"10.{octet}.0.{octet}" for octet in _OCTETS] + ["1.2.3", "1.2.3.4.5", "::1", "1.2.3.4 ", "1,2,3,4"]
+    for text in texts:
+        taken = _taken(api, namespace, "reservation", changed(RESERVATION, ("spec.address", text)))
+        assert taken is _is_address(text), text
+
+
+def test_networks_are_taken_as_everybody_reads_them(api: Rest, namespace: str) -> None:
+    texts = [f"{address}/{length}" for address in ("0.0.0.0", "10.0.0.0", "10.0.0.128") for length in _LENGTHS]
+    for text in [*texts, "10.0.0.0", "10.0.0/8", "10.0.0.0/8/8", "10.0.00.0/8"]:
+        try:
+            right = str(IPv4Network(text)) == text
+        except ValueError:
+            right = False
+        pool = changed(POOL, ("spec.subnet", text), ("spec.ranges", REMOVED))
+        assert _taken(api, namespace, "pool", pool) is right, text
+
+
+@pytest.mark.parametrize("subnet", ["10.250.0.64/26", "10.250.0.0/31", "128.0.0.0/1"])
+def test_a_range_lies_in_its_subnet_up_to_both_edges(api: Rest, namespace: str, subnet: str) -> None:
+    network = IPv4Network(subnet)
+    first, last = network[0], network[-1]
+    beyond = last + 1 if last < IPv4Address("255.255.255.255") else None
+    for start, end, right in ((first, last, True), (first - 1, last, False), (first, beyond, False)):
+        if end is not None:
+            ranges = [{"start": str(first), "end": str(first)}, {"start": str(start), "end": str(end)}]
+            pool = changed(POOL, ("spec.subnet", subnet), ("spec.ranges", ranges))
+            assert _taken(api, namespace, "pool", pool) is right, (start, end)
+
+
+def _taken(api: Rest, namespace: str, kind: str, manifest: dict[str, Any]) -> bool:
+    """Tell whether a server would take an object; what is refused is refused for its content."""
+    try:
+        api.post(f"{collection(namespace, kind)}?dryRun=All", manifest)
+    except ApiError as error:
+        return not causes(error)
+    return True
 
 
 @pytest.mark.parametrize("case", IMMUTABLE, ids=lambda case: case.name)

@@ -15,7 +15,7 @@ MANIFESTS = paths.REPOSITORY / "manifests"
 NAMESPACE = "twinlease-system"
 
 # Rendering needs a version; the oldest that the chart takes, so that nothing newer gets in unnoticed.
-OLDEST_KUBERNETES = "1.31.0"
+OLDEST_KUBERNETES = "1.30.0"
 
 _SOURCE = re.compile(r"^# Source: twinlease/templates/(?P<template>\S+)\n", re.MULTILINE)
 _HEADER = """\

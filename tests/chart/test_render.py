@@ -250,5 +250,5 @@ def test_what_cannot_be_meant_is_refused(offline: Helm, values: Json, said: str)
 
 
 def test_an_older_kubernetes_is_refused(offline: Helm) -> None:
-    said = refusal(offline, {}, "--kube-version", "1.30.14")
-    assert "chart requires kubeVersion: >=1.31.0-0 which is incompatible with Kubernetes v1.30.14" in said
+    said = refusal(offline, {}, "--kube-version", "1.29.15")
+    assert "chart requires kubeVersion: >=1.30.0-0 which is incompatible with Kubernetes v1.29.15" in said

@@ -16,6 +16,11 @@ from twinlease.api.types import (
     ObservedGeneration,
     PlainIPv4,
     described,
+    first_of,
+    is_ipv4,
+    is_network,
+    number_of,
+    size_of,
 )
 
 
@@ -26,23 +31,13 @@ class Range(Model, frozen=True, kw_only=True):
     end: Annotated[PlainIPv4, described("Last address, included.")]
 
 
-def _number(address: str) -> str:
-    """Return the CEL expression of an address as a number: `ip()` knows no order."""
-    octets = (f"int({address}.split('.')[{place}]) * {256 ** (3 - place)}" for place in range(4))
-    return " + ".join(octets)
-
-
-def _is_ipv4(expression: str) -> str:
-    return f"(isIP({expression}) && ip({expression}).family() == 4)"
-
-
 _ADDRESS = "be an IPv4 address without leading zeros, like 192.0.2.1"
 
 RANGE_RULES = validations(
-    rule(_is_ipv4("self.start"), f"must {_ADDRESS}", path=".start", value="self.start"),
-    rule(_is_ipv4("self.end"), f"must {_ADDRESS}", path=".end", value="self.end"),
+    rule(is_ipv4("self.start"), f"must {_ADDRESS}", path=".start", value="self.start"),
+    rule(is_ipv4("self.end"), f"must {_ADDRESS}", path=".end", value="self.end"),
     rule(
-        f"!({_is_ipv4('self.start')} && {_is_ipv4('self.end')}) || {_number('self.start')} <= {_number('self.end')}",
+        f"!({is_ipv4('self.start')} && {is_ipv4('self.end')}) || {number_of('self.start')} <= {number_of('self.end')}",
         "must not be below start",
         path=".end",
         value="self.end + ' with start ' + self.start",
@@ -129,16 +124,14 @@ class PoolSpec(Model, frozen=True, kw_only=True):
     options: Annotated[Options, described("DHCP options that the clients get.")] = field(default_factory=Options)
 
 
-def _outside(end: str) -> str:
-    """Return the CEL expression of whether an end of range ``r`` is an address outside the subnet."""
-    return f"{_is_ipv4(f'r.{end}')} && !cidr(self.subnet).containsIP(r.{end})"
-
-
-_ANY_OUTSIDE = f"({_outside('start')}) || ({_outside('end')})"
+_BOTH = f"{is_ipv4('r.start')} && {is_ipv4('r.end')}"
+_BELOW = f"{number_of('r.start')} < {first_of('self.subnet')}"
+_ABOVE = f"{number_of('r.end')} >= {first_of('self.subnet')} + {size_of('self.subnet')}"
+_ANY_OUTSIDE = f"{_BOTH} && ({_BELOW} || {_ABOVE})"
 
 POOL_RULES = validations(
     {
-        "rule": f"!has(self.ranges) || !isCIDR(self.subnet) || !self.ranges.exists(r, {_ANY_OUTSIDE})",
+        "rule": f"!has(self.ranges) || !{is_network('self.subnet')} || !self.ranges.exists(r, {_ANY_OUTSIDE})",
         "message": "each start and end must lie inside spec.subnet",
         # Which range it is would be too dear to say: the length of what filter() returns cannot be estimated.
         "messageExpression": "'each start and end must lie inside spec.subnet ' + self.subnet",

@@ -23,12 +23,43 @@ def described(text: str, **schema: Any) -> Meta:  # noqa: ANN401  # JSON schema 
     return Meta(description=text, extra_json_schema=schema or None)
 
 
+_OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_ADDRESS = f"({_OCTET}[.]){{3}}{_OCTET}"
+
+
+def is_ipv4(expression: str) -> str:
+    """Return the CEL expression of whether one is an IPv4 address; CEL's own functions of addresses came with 1.31."""
+    return f"{expression}.matches('^{_ADDRESS}$')"
+
+
+def is_network(expression: str) -> str:
+    """Return the CEL expression of whether one is an IPv4 address with a prefix length."""
+    return f"{expression}.matches('^{_ADDRESS}/(3[0-2]|[12]?[0-9])$')"
+
+
+def number_of(address: str) -> str:
+    """Return the CEL expression of an address as a number."""
+    octets = (f"int({address}.split('.')[{place}]) * {256 ** (3 - place)}" for place in range(4))
+    return f"({' + '.join(octets)})"
+
+
+def first_of(network: str) -> str:
+    """Return the CEL expression of a network's address as a number."""
+    return number_of(f"{network}.split('/')[0]")
+
+
+def size_of(network: str) -> str:
+    """Return the CEL expression of how many addresses a network has; CEL has no powers."""
+    sizes = ", ".join(str(2 ** (32 - length)) for length in range(33))
+    return f"[{sizes}][int({network}.split('/')[1])]"
+
+
 IPv4: TypeAlias = Annotated[
     str,
     Meta(max_length=15),
     validations(
         rule(
-            "isIP(self) && ip(self).family() == 4",
+            is_ipv4("self"),
             "must be an IPv4 address without leading zeros, like 192.0.2.1",
             value="self",
         ),
@@ -45,12 +76,12 @@ IPv4Network: TypeAlias = Annotated[
     Meta(max_length=18),
     validations(
         rule(
-            "isCIDR(self) && cidr(self).ip().family() == 4",
+            is_network("self"),
             "must be an IPv4 network in CIDR notation, like 192.0.2.0/24",
             value="self",
         ),
         rule(
-            "!isCIDR(self) || string(cidr(self).masked()) == self",
+            f"!{is_network('self')} || {first_of('self')} % {size_of('self')} == 0",
             "must be the network's own address, without host bits",
             value="self",
         ),
