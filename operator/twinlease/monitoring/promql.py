@@ -14,6 +14,15 @@ SERVER = "{{ $labels.namespace }}/{{ $labels.server }}"
 MAINTENANCE = "max by (namespace, pair) (last_over_time(twinlease_server_maintenance[4h])) == 1"
 """Pairs of which a server is stopped on request; its node may be off, then nobody says so any more."""
 
+IN_MAINTENANCE = "max by (namespace, pair, server) (last_over_time(twinlease_server_maintenance[4h])) == 1"
+"""The servers themselves that are stopped on request."""
+
+REVOKED = 'twinlease_pair_survivor == 0 and on (namespace, pair) twinlease_pair_phase{phase="Alone"} == 1'
+"""Of pairs that serve alone, by role, the one that does not serve."""
+
+KNOWN = "twinlease_server_running"
+"""Servers of which anything is heard: what only rose in the past is nobody's fault any more once they are gone."""
+
 NOT_EXPORTED = "twinlease_pair_metrics_port == 0"
 """Pairs of which no sidecar is to be scraped."""
 
