@@ -63,11 +63,12 @@ def lately(counter: str, span: str, more: str) -> str:
     """Return by how much a counter of a server rose within a span; one that begins above 0 rose by that.
 
     A counter that appears with its first event has no earlier value from which Prometheus could see it rise. Earlier
-    means within a day: what Prometheus itself missed for a while is nothing new.
+    means within a day: what Prometheus itself missed for a while is nothing new. Of a server of which nothing is heard
+    any more nothing is told: its pair may be deleted.
     """
     risen = per_server(f"increase({counter}[{span}])", more)
     appeared = per_server(f"{counter} unless {earlier(counter, span)}", more)
-    return f"(\n  {risen} > 0\n  or\n  {appeared} > 0\n)"
+    return only(f"(\n  {risen} > 0\n  or\n  {appeared} > 0\n)", KNOWN)
 
 
 def earlier(counter: str, span: str) -> str:

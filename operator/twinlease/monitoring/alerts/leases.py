@@ -3,7 +3,6 @@
 from twinlease.monitoring.alert import Alert, Group, Severity
 from twinlease.monitoring.promql import (
     EPOCH,
-    KNOWN,
     NORMAL,
     OF_POOL,
     OF_SERVER,
@@ -117,7 +116,7 @@ GROUP = Group(
         ),
         Alert(
             name="TwinleaseLeaseFileDamaged",
-            expr=only(lately("twinlease_server_lease_database_damage_total", "1h", "role"), KNOWN),
+            expr=lately("twinlease_server_lease_database_damage_total", "1h", "role"),
             wait="0s",
             severity=Severity.WARNING,
             summary=f"The lease file of {SERVER} was damaged",
