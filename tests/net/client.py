@@ -33,6 +33,7 @@ class Kind(IntEnum):
     DISCOVER = 1
     OFFER = 2
     REQUEST = 3
+    DECLINE = 4
     ACK = 5
     NAK = 6
     RELEASE = 7
@@ -147,6 +148,15 @@ class Clients:
         """Give a lease back to whoever hears it. Nobody answers that."""
         options = {Option.MESSAGE_TYPE: bytes([Kind.RELEASE]), Option.SERVER_IDENTIFIER: server.packed}
         self._socket.send(_frame(hardware_address, self._new_xid(), 0, options, address))
+
+    def decline(self, hardware_address: bytes, address: IPv4Address, server: IPv4Address) -> None:
+        """Say to whoever hears it that somebody else uses an address. Nobody answers that."""
+        options = {
+            Option.MESSAGE_TYPE: bytes([Kind.DECLINE]),
+            Option.REQUESTED_ADDRESS: address.packed,
+            Option.SERVER_IDENTIFIER: server.packed,
+        }
+        self._socket.send(_frame(hardware_address, self._new_xid(), 0, options))
 
     def bootp(self, hardware_address: bytes, *, listen: float) -> list[Reply]:
         """Ask as a BOOTP client does, which knows no lease time, and return everything that comes back."""

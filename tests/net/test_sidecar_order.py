@@ -12,14 +12,16 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from tests.lab.waiting import until
+from tests.net.apart import INTERRUPTED
 from tests.net.apiserver import Object, PatchError
 from tests.net.client import Clients, hardware_addresses
 from tests.net.granting import QUICK
-from tests.net.jig import Jig
+from tests.net.jig import Jig, await_states, closing
 from tests.net.managed import ManagedPair, Member, managed
 from tests.net.services import service
 from twinlease.api.servinglease import Evidence, Order, Phase
 from twinlease.decide.pairview import entry
+from twinlease.engines.isc import records
 from twinlease.model.states import FailoverState, Role
 
 A, B = Role.PRIMARY, Role.SECONDARY
@@ -155,6 +157,32 @@ def test_running_the_dead_one_comes_back_and_both_are_normal(running: ManagedPai
     running.await_normal(timeout=60)
     until("both may serve", lambda: running.operator.lease.phase is Phase.BOTH, timeout=5)
     assert preparations(running.primary) == 0
+
+
+def test_what_somebody_put_into_partner_down_by_hand_is_extended_all_the_same(pair: ManagedPair, jig: Jig) -> None:
+    """With its sidecar away throughout, nothing is held yet of what the dead partner may have promised."""
+    member = pair.primary
+    pair.operator.paused = True
+    member.sidecar.signal(signal.SIGKILL)
+    pair.secondary.kill()
+    jig.configure(service())
+    with closing(jig.primary.control()) as control:
+        await_states(control, INTERRUPTED, timeout=5)
+    epoch = order(pair)
+    jig.primary.set_state(FailoverState.PARTNER_DOWN)
+    by_hand = int(time.time())
+    assert min(ends(member)) < records.text(by_hand + 600), "else it would show nothing"
+    member.sidecar.start()
+    assert answered(pair, epoch, within=25) == ("Executed", "PartnerDown")
+    assert len(ends(member)) == 20
+    assert min(ends(member)) >= records.text(by_hand + 600)  # the longest lease
+
+
+def ends(member: Member) -> list[bytes]:
+    """Return when the leases of a member's lease file end that count as active."""
+    found = records.leases((member.guard.lease_dir / "dhcpd.leases").read_bytes())
+    last = {lease.address: lease for lease in found}
+    return [lease.ends for lease in last.values() if lease.state == "active"]
 
 
 def test_an_order_is_carried_out_once_however_often_it_is_seen(alone: ManagedPair) -> None:

@@ -37,6 +37,19 @@ def due(last: Binding, *, since: int, longest: int) -> float | None:
     return float(max(last.ends - longest - 1 - _EARLY_SECONDS, 0)) if news else None
 
 
+def declined(last: Binding, *, since: int, leased: bool) -> bool:
+    """Tell whether a client declined what it had leased, at this server alone; then it may have leased it again since.
+
+    A server that has nothing else left gives such an address to somebody else (measured: with 13 s left).
+
+    Args:
+        last: Its last record.
+        since: When the server was cut off.
+        leased: The record before says that it was leased, or had been.
+    """
+    return leased and last.standing is Standing.OTHER and last.seen >= since
+
+
 def until(now: float, *, longest: int) -> int:
     """Return until when a lease is held that is due: so that it is due again only after half of the longest lease."""
     return int(now) + longest + 1 + _EARLY_SECONDS + longest // 2 + 1

@@ -75,8 +75,7 @@ def obey(now: Position) -> Obedience:  # noqa: PLR0911  # one rule, one line
     if not now.known:
         return _answer(Answer.UNKNOWN, "LeaseDatabaseNotVerified")
     if now.state is FailoverState.PARTNER_DOWN:
-        # By this order, begun before a crash, or by somebody else's hand: the partner must stay away in either case.
-        return _answer(Answer.EXECUTED if now.consumed >= order.epoch else Answer.UNKNOWN, "PartnerDown")
+        return _down(now, order)
     if now.runs and now.state in {FailoverState.UNKNOWN, FailoverState.STARTUP}:
         return Obedience()  # soon it will be known
     if now.consumed >= order.epoch:
@@ -90,6 +89,19 @@ def obey(now: Position) -> Obedience:  # noqa: PLR0911  # one rule, one line
         return _answer(Answer.REFUSED, "AnotherInterruption")
     if now.promising and order.evidence in MAY_BE_PROMISED:
         return _answer(Answer.REFUSED, "PromiseRuns")
+    return Obedience(action=Action.EXECUTE)
+
+
+def _down(now: Position, order: Order) -> Obedience:
+    """Return what to do about an order to a server that is in partner-down: its partner must stay away in any case."""
+    if now.consumed >= order.epoch:
+        return _answer(Answer.EXECUTED, "PartnerDown")  # begun before a crash
+    if not now.runs:
+        return _answer(Answer.UNKNOWN, "PartnerDown")  # it asks for a grant, and its next start extends all there is
+    if now.promising and order.evidence in MAY_BE_PROMISED:
+        return Obedience()  # until then the partner may promise what no extension that is made now would cover
+    # It may be there by somebody's hand, and nothing is extended then; or since an earlier order, and then what its
+    # partner promised since is not. Nothing tells the one from the other.
     return Obedience(action=Action.EXECUTE)
 
 

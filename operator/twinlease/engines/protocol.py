@@ -113,8 +113,8 @@ class Control(Protocol):
     def hold(self, addresses: Sequence[IPv4Address], until: int, *, free: bool = False) -> Mapping[IPv4Address, str]:
         """Have leases that run, or are over by this server's word alone, run until an instant; none is shortened.
 
-        Whatever is free or out of use by now is left alone, and so is the client. What the server made of it stands in
-        its lease database afterwards.
+        So does what a client declined. Whatever is free by now is left alone, and so is the client. What the server
+        made of it stands in its lease database afterwards.
 
         Args:
             addresses: A few: the server does nothing else meanwhile.

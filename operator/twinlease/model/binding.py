@@ -29,7 +29,8 @@ class Binding(NamedTuple):
     Attributes:
         address: As a number.
         standing: How it stands.
-        seen: The latest of its start and its client's last transaction with this server.
+        seen: The latest of its start and its client's last transaction with this server; of an address that is out of
+            use: since when it is.
         ends: When the lease ends or ended; 2147483647 for one that never does.
         ours: Its client's last transaction was with this server, as far as the record tells.
     """

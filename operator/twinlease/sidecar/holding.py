@@ -169,6 +169,8 @@ class Schedule:
 
     def take(self, last: Binding) -> None:
         """Take in the last record of an address."""
+        if hold.declined(last, since=self._since, leased=last.address in self.leases):
+            last = last._replace(standing=Standing.RELEASED)
         if last.standing is Standing.LEASED or last.standing in ENDED:
             self.leases[last.address] = last
         else:

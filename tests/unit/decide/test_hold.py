@@ -34,6 +34,22 @@ def test_when_a_lease_is_due(case: str) -> None:
     assert hold.due(binding, since=SINCE, longest=LONGEST) == expected
 
 
+@pytest.mark.parametrize(
+    ("standing", "seen", "leased", "declined"),
+    [
+        (Standing.OTHER, SINCE, True, True),
+        (Standing.OTHER, SINCE - 1, True, False),  # both heard of it
+        (Standing.OTHER, SINCE + 9, False, False),  # nobody's: it answered a ping
+        (Standing.FREE, SINCE, True, False),
+        (Standing.LEASED, SINCE, True, False),
+    ],
+)
+def test_what_counts_as_declined_at_this_server_alone(
+    standing: Standing, seen: int, *, leased: bool, declined: bool
+) -> None:
+    assert hold.declined(last(standing, seen), since=SINCE, leased=leased) is declined
+
+
 @given(
     now=st.floats(min_value=SINCE, max_value=2e9),
     longest=st.integers(min_value=1, max_value=30 * 86400),

@@ -31,6 +31,10 @@ def free(address: int = ADDRESS) -> Binding:
     return Binding(address, Standing.FREE, 0, 0)
 
 
+def out_of_use(address: int, seen: int = SINCE) -> Binding:
+    return Binding(address, Standing.OTHER, seen, seen + 86_400)
+
+
 class World:
     """A server with its lease database, whose clock the test sets."""
 
@@ -118,6 +122,16 @@ def test_it_is_held_again_before_a_new_promise_could_outlast_it(world: World, ho
 def test_what_is_free_again_is_left_alone(world: World, holder: Holder) -> None:
     world.records = [ended(), free()]
     assert tend(holder, world) == []
+
+
+def test_what_a_client_declines_meanwhile_is_held_and_counts_as_over(world: World, holder: Holder) -> None:
+    far = SINCE + 9 * LONGEST
+    world.records = [leased(1, far), out_of_use(1, SINCE - 1), leased(2, far)]
+    assert tend(holder, world) == []
+    world.records += [out_of_use(2), out_of_use(3)]
+    world.deaf = True  # its word is not there yet when the database is read
+    assert tend(holder, world) == [2]
+    assert [(each.address, each.standing) for each in holder.log().news()] == [(2, Standing.RELEASED)]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,9 @@ _STANDINGS = {
     "backup": Standing.FREE,
 }
 
+_ABANDONED_SECONDS = 86_400
+"""For so long dhcpd abandons an address (abandon-lease-time, which we do not set)."""
+
 
 class IscBindingLog:
     """Implements ``twinlease.engines.protocol.BindingLog`` for one lease file. Not thread-safe."""
@@ -50,4 +53,7 @@ class IscBindingLog:
 def _binding(address: int, state: str, lease: records.Lease) -> Binding:
     ends = records.LATEST if lease.ends == records.NEVER else records.seconds(lease.ends)
     standing = _STANDINGS.get(state, Standing.OTHER)
-    return Binding(address, standing, records.seconds(lease.seen), ends, ours=lease.ours)
+    seen = records.seconds(lease.seen)
+    if standing is Standing.OTHER:
+        seen = max(seen, ends - _ABANDONED_SECONDS)
+    return Binding(address, standing, seen, ends, ours=lease.ours)

@@ -12,9 +12,9 @@ from twinlease.engines.isc.states import from_number, to_number
 from twinlease.engines.protocol import ControlError, FailoverStatus
 from twinlease.model.states import CATCHING_UP, FailoverState
 
-_ACTIVE, _EXPIRED, _RELEASED, _RESET = 2, 3, 4, 6
+_ACTIVE, _EXPIRED, _RELEASED, _ABANDONED, _RESET = 2, 3, 4, 5, 6
 """Numbers of a lease's binding states."""
-_HELD = frozenset({_ACTIVE, _EXPIRED, _RELEASED, _RESET})
+_HELD = frozenset({_ACTIVE, _EXPIRED, _RELEASED, _ABANDONED, _RESET})
 _FREE, _BACKUP = 1, 7
 _UNUSED = frozenset({_FREE, _BACKUP})
 
@@ -150,7 +150,10 @@ class IscControl:
             session.update("failover-state", self._relationship, {"local-state": number})
 
     def hold(self, addresses: Sequence[IPv4Address], until: int, *, free: bool = False) -> Mapping[IPv4Address, str]:
-        """Have active, expired, released and reset leases be active until an instant; if asked, free and backup ones.
+        """Have leases be active until an instant, or longer if they are: whatever they are but free and backup.
+
+        If asked, free and backup ones too. An abandoned one is active for as long as it would have been abandoned, and
+        nobody's: dhcpd forgot its client, whom it sends away.
 
         ``ends`` and then ``state``, in one message: the end alone makes a lease expired, and between two messages dhcpd
         could free it. State and end are looked at a moment before: should a client come in between, its lease ends
