@@ -103,6 +103,8 @@ def test_options_before_the_command_count_and_those_behind_it_count_more(user: U
     assert elsewhere.told("-n", "default", "status", "p", "-n", user.namespace).startswith("p  Normal")
     assert elsewhere.run("-n", user.namespace, "status", "p", "-n", "default").returncode == 6
     assert f"namespace {user.namespace}" in elsewhere.told("status", "--all-namespaces")
+    # As for kubectl get: of all namespaces, whatever else is said.
+    assert f"namespace {user.namespace}" in elsewhere.told("status", "-A", "-n", "default")
 
 
 def test_not_yet_with_time_left(user: User, world: World, operator: Operator) -> None:
@@ -275,6 +277,9 @@ def test_a_user_without_rights_is_told_which(server: ApiServer, world: World, tm
         assert "dhcpfailoverpairs" in done.stderr
         assert "Traceback" not in done.stderr
     assert done.stdout.splitlines() == [f"client     {__version__}", "CRDs       twinlease.io/v1alpha1"]
+    document = json.loads(nobody.run("version", "-o", "json").stdout)
+    assert (document["client"], document["crds"]["version"]) == (__version__, "twinlease.io/v1alpha1")
+    assert document.keys() == {"client", "crds"}
 
 
 def test_an_unknown_token_is_told_apart(server: ApiServer, tmp_path: Path) -> None:
@@ -294,6 +299,9 @@ def test_a_dead_server_and_unusable_kubeconfigs(server: ApiServer, tmp_path: Pat
     done = User(tmp_path / "config", "default").run("status")
     assert (done.returncode, f"the API server at {DEAD_URL} cannot be reached" in done.stderr) == (3, True)
     assert len(done.stderr.splitlines()) == 1, done.stderr
+    done = User(tmp_path / "config", "default").run("version")
+    assert (done.returncode, done.stdout) == (3, f"client     {__version__}\n")
+    assert f"the API server at {DEAD_URL} cannot be reached" in done.stderr
 
     user = User(tmp_path / "nowhere", "default")
     for arguments in (("status",), ("status", "--kubeconfig", str(tmp_path / "none"))):
@@ -311,6 +319,8 @@ def test_a_cluster_without_the_crds() -> None:
         for command in (("status",), ("explain", "p"), ("version",)):
             done = user.run(*command)
             assert (done.returncode, "apply its CRDs" in done.stderr) == (5, True), done
+        assert done.stdout == f"client     {__version__}\n"
+        assert json.loads(user.run("version", "-o", "json").stdout) == {"client": __version__}
 
 
 def test_watching_in_a_pipe_prints_what_changes(user: User, world: World, operator: Operator) -> None:

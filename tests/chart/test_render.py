@@ -43,6 +43,15 @@ def refusal(helm: Helm, values: Json, *options: str) -> str:
     return caught.value.output
 
 
+def notes(helm: Helm, values: Json) -> str:
+    """Return what Helm says after an installation."""
+    said = helm(
+        "install", "twinlease", str(CHART), "--namespace", plain.NAMESPACE, "--dry-run=client", "--values", "-",
+        stdin=json.dumps({"crds": {"install": False}, **values}),
+    )  # fmt: skip
+    return said.partition("\nNOTES:\n")[2]
+
+
 # --- copies and versions ----------------------------------------------------------------------------------------------
 def test_the_plain_manifests_are_what_the_chart_renders(offline: Helm) -> None:
     found = {path.name: path.read_text(encoding="utf-8") for path in plain.MANIFESTS.iterdir()}
@@ -184,19 +193,40 @@ def test_an_alert_names_its_runbook_where_the_user_reads_it(offline: Helm, wante
         assert (CHART.parents[1] / "docs/runbooks" / f"{each['alert']}.md").is_file()
 
 
+@pytest.mark.parametrize("interval", ["1s", "30s", "1m", "1m30s", "90s"])
+def test_an_interval_is_what_prometheus_takes(offline: Helm, interval: str) -> None:
+    monitors = of(render(offline, {"podMonitor": {"enabled": True, "interval": interval}}, *MONITORING), "PodMonitor")
+    assert [each["spec"]["podMetricsEndpoints"][0]["interval"] for each in monitors] == [interval] * 2
+
+
+def test_labels_that_kubernetes_takes_are_taken(offline: Helm) -> None:
+    labels = {"a": "", "example.org/Team_1": "net.2", "x" * 63: "y" * 63, "1": "2"}
+    (operator,) = of(
+        render(offline, {"podLabels": labels, "podAnnotations": {"a/b": "anything, at all"}}), "Deployment"
+    )
+    pod = operator["spec"]["template"]["metadata"]
+    assert pod["labels"].items() >= labels.items()
+    assert pod["annotations"] == {"a/b": "anything, at all"}
+
+
 def test_a_name_that_yaml_takes_for_something_else_stays_a_name(offline: Helm) -> None:
     values = {
         "watchNamespaces": ["1"],
         "pairs": {"10": {**PAIR, "namespace": "1"}},
         "pools": {"true": {**POOL, "namespace": "1"}},
+        "podMonitor": {"enabled": True},
+        "prometheusRule": {"enabled": True},
+        "dashboard": {"enabled": True},
         "imagePullSecrets": ["2"],
         "priorityClassName": "3",
     }
-    objects = render(offline, values)
+    objects = render(offline, values, "--namespace", "12", *MONITORING)
     (pair,), (pool,), (deployment,) = (of(objects, kind) for kind in ("DHCPFailoverPair", "DHCPPool", "Deployment"))
     pod = deployment["spec"]["template"]["spec"]
     assert [pair["metadata"]["name"], pool["metadata"]["name"]] == ["10", "true"]
-    assert {each["metadata"].get("namespace", "") for each in objects} == {"", "1", "dhcp"}
+    assert {each["metadata"].get("namespace", "") for each in objects} == {"", "1", "12"}
+    bindings = [*of(objects, "RoleBinding"), *of(objects, "ClusterRoleBinding")]
+    assert [each["namespace"] for binding in bindings for each in binding["subjects"]] == ["12"] * 3
     assert (pod["imagePullSecrets"], pod["priorityClassName"]) == ([{"name": "2"}], "3")
 
 
@@ -208,6 +238,34 @@ def test_the_image_has_the_commands_that_the_pods_run(offline: Helm) -> None:
     assert commands == [["twinlease", "operator"], ["twinlease", "verify"]]
     for _, verb in commands:
         subprocess.run([sys.executable, "-m", "twinlease", verb, "--help"], check=True, capture_output=True, timeout=60)
+
+
+# --- what is said -----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("values", "commands"),
+    [
+        ({}, ["create namespace dhcp", "label namespace dhcp", "apply --namespace dhcp"]),
+        ({"watchNamespaces": ["twinlease-system", "one"]}, ["label namespace one", "apply --namespace one"]),
+        ({"watchNamespaces": ["twinlease-system"]},
+         ["label namespace twinlease-system", "apply --namespace twinlease-system"]),
+        ({"pairs": {"lan": {**PAIR, "namespace": "one"}, "wan": PAIR}}, ["label namespace one twinlease-system"]),
+    ],
+)  # fmt: skip
+def test_the_notes_leave_the_operators_namespace_alone(offline: Helm, values: Json, commands: list[str]) -> None:
+    said = notes(offline, values)
+    found = re.findall(
+        r"kubectl ((?:create|label|apply) .*?)(?: pod-security\S+=privileged| --filename .*)?$", said, re.MULTILINE
+    )
+    assert found == commands
+
+
+def test_the_notes_name_the_pairs_of_the_values_and_miss_their_pools(offline: Helm) -> None:
+    pairs = {"lan": {**PAIR, "namespace": "one"}, "wan": PAIR}
+    said = notes(offline, {"pairs": pairs})
+    assert (
+        "these pairs, applied with them: one/lan, twinlease-system/wan.\n   A pair serves nobody without a pool" in said
+    )
+    assert "without a pool" not in notes(offline, {"pairs": pairs, "pools": {"office": POOL}})
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
@@ -234,6 +292,21 @@ def test_the_image_has_the_commands_that_the_pods_run(offline: Helm) -> None:
         ({"watchNamespaces": ["a", "a"]}, "at '/watchNamespaces': items at 0 and 1 are equal"),
         ({"watchNamespaces": ["*"]}, "'*' does not match pattern"),
         ({"podMonitor": {"interval": "fast"}}, "at '/podMonitor/interval': 'fast' does not match pattern"),
+        ({"podMonitor": {"interval": "0s"}}, "at '/podMonitor/interval': '0s' does not match pattern"),
+        ({"podMonitor": {"interval": "0m0s"}}, "at '/podMonitor/interval': '0m0s' does not match pattern"),
+        ({"podMonitor": {"interval": ""}}, "at '/podMonitor/interval': '' does not match pattern"),
+        ({"podMonitor": {"labels": {"-a": "b"}}}, "at '/podMonitor/labels': additional properties '-a' not allowed"),
+        (
+            {"prometheusRule": {"labels": {"A.b/c": "d"}}},
+            "at '/prometheusRule/labels': additional properties 'A.b/c' not allowed",
+        ),
+        ({"dashboard": {"labels": {"a": "b c"}}}, "at '/dashboard/labels/a': 'b c' does not match pattern"),
+        ({"podLabels": {"a": "b" * 64}}, "at '/podLabels/a': 'bbb"),
+        ({"nodeSelector": {"a/b/c": ""}}, "at '/nodeSelector': additional properties 'a/b/c' not allowed"),
+        (
+            {"podAnnotations": {"a b": "anything, at all"}},
+            "at '/podAnnotations': additional properties 'a b' not allowed",
+        ),
         ({"prometheusRule": {"runbookBaseURL": "here"}}, "at '/prometheusRule/runbookBaseURL': 'here' does not match"),
         (
             {"watchNamespaces": ["one"], "pairs": {"lan": PAIR}},

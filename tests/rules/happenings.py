@@ -55,6 +55,7 @@ def taken_over(world: World | None = None, after: float = 5) -> World:
             metric, PRIMARY, ("Normal", BEGIN), (cut, after), (down, END - entered), ("Normal", float(LENGTH_MINUTES))
         )
     world.states(table.PHASE, PAIR, ("Both", entered), ("Alone", END - entered), "Both")
+    world.states(table.SURVIVOR, PAIR, ("", entered), ("primary", END - entered), "")
     both, executed = {"status": "False", "reason": "Normal"}, {"status": "True", "reason": "Executed"}
     labels = {**PAIR, "type": "PartnerDown"}
     pieces = (both, entered), (executed, END - entered), (both, float(LENGTH_MINUTES))

@@ -76,6 +76,13 @@ class World:
                 self._series[selector] = _cut(pieces, after, back)
         return self
 
+    def deleted(self, after: float) -> "World":
+        """Have the pair deleted after so many minutes: of it and of its servers nothing is told any more."""
+        for selector, pieces in self._series.items():
+            if f'pair="{PAIR["pair"]}"' in selector:
+                self._series[selector] = _cut(pieces, after, LENGTH_MINUTES)
+        return self
+
     def at(self, minutes: float) -> Iterator[Sample]:
         """Yield what is exported at a time."""
         place = int(minutes * 60 / STEP_SECONDS)
@@ -138,7 +145,8 @@ def healthy() -> World:
             table.PAIR_CONDITION, {**PAIR, "type": type_}, ({"status": status, "reason": reason}, LENGTH_MINUTES)
         )
     world.info(table.VERDICT, PAIR, ({"action": "Nothing", "reason": "Normal"}, LENGTH_MINUTES))
-    world.states(table.PHASE, PAIR, "Both").put(table.PAIR_SERVING, PAIR, 2).put(table.PAIR_EPOCH, PAIR, 7)
+    world.states(table.PHASE, PAIR, "Both").states(table.SURVIVOR, PAIR, "")
+    world.put(table.PAIR_SERVING, PAIR, 2).put(table.PAIR_EPOCH, PAIR, 7)
     for kind in ("DHCPPool", "DHCPReservation"):
         for valid in ("true", "false"):
             world.put(table.OBJECTS, {**PAIR, "kind": kind, "valid": valid}, float(valid == "true"))

@@ -47,5 +47,5 @@
 {{- define "twinlease.subjects" -}}
 - kind: ServiceAccount
   name: twinlease-operator
-  namespace: {{ .Release.Namespace }}
+  namespace: {{ .Release.Namespace | quote }}
 {{- end -}}

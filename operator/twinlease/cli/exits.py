@@ -31,7 +31,8 @@ class Exit(IntEnum):
 
 MEANINGS: Final[Mapping[Exit, str]] = {
     Exit.DONE: "Done.",
-    Exit.NO: "The answer is no: a problem was found, a confirmation was refused, or the API refused a write.",
+    Exit.NO: "The answer is no: a problem was found, a confirmation was refused, the API refused a write, or the "
+    "output cannot be written.",
     Exit.USAGE: "The command line is wrong.",
     Exit.UNREACHABLE: "The API server was not reached, or there is no usable kubeconfig.",
     Exit.FORBIDDEN: "The API server does not know you, or you have not the rights.",

@@ -4,10 +4,13 @@ Each command is a file of its own, loaded when it is called: most of them need t
 """
 
 import importlib
+import os
+import sys
 from typing import Final
 
 import click
 
+from twinlease.cli.exits import Exit
 from twinlease.cli.options import cluster_options
 
 _COMMANDS: Final = {
@@ -52,5 +55,12 @@ def main() -> None:
 
 
 def run() -> None:
-    """Run as a program, under the name that users type."""
-    main(prog_name="kubectl twinlease", complete_var=COMPLETE_VARIABLE)
+    """Run as a program, under the name that users type; output that cannot be written is a sentence."""
+    try:
+        main(prog_name="kubectl twinlease", complete_var=COMPLETE_VARIABLE)
+    except OSError as error:
+        what = error.filename or "the output cannot be written"
+        click.echo(f"kubectl twinlease: {what}: {error.strerror or error}", err=True)
+        # What is left in its buffer would fail once more when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Exit.NO)

@@ -38,7 +38,8 @@ as the user of the kubeconfig: `get` and `list` of these three kinds suffice, an
 `partner-down`. Dates are the operator's; countdowns run by the clock of your machine, and are off by as much as it is.
 
 Colours are for terminals: there are none in a pipe, nor where `NO_COLOR` is set. In a pipe no line is broken. For
-programs there is `-o json` or `-o yaml`, with the names that the fields have in the objects.
+programs there is `-o json` or `-o yaml`: what is of the objects has the names that it has there. `size` and `version`
+show none, and have names of their own; `spec` of `size` is the part of a pair's specification that it computed.
 
 ## Exit statuses
 """

@@ -13,6 +13,7 @@ from rich.text import Text
 from twinlease.cli import screen
 from twinlease.cli.show import words
 from twinlease.decide.sizing import Need, Sizes, size
+from twinlease.kube.protocol import Json
 from twinlease.model import durations
 
 
@@ -104,7 +105,7 @@ def size_(  # noqa: PLR0913  # one for each option
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     if output != "text":
-        screen.dump({"need": msgspec.to_builtins(need), "sizes": msgspec.to_builtins(found)}, output)
+        screen.dump(document(need, found), output)
     else:
         screen.show(page(need, found))
 
@@ -115,6 +116,11 @@ def _asked(option: str, question: str, kind: Any, given: Any) -> Any:  # noqa: A
     if not sys.stdin.isatty():
         raise click.UsageError(f"{option} is needed where there is no terminal to ask on")
     return click.prompt(question, type=kind, err=True)
+
+
+def document(need: Need, found: Sizes) -> Json:
+    """Return the numbers for programs, in seconds and addresses, and the fields of the specification."""
+    return {"need": msgspec.to_builtins(need), "sizes": msgspec.to_builtins(found), "spec": spec(found)}
 
 
 def page(need: Need, found: Sizes) -> RenderableType:
@@ -148,8 +154,13 @@ def _rows(need: Need, found: Sizes) -> list[tuple[str, str, str]]:
 
 def fields(found: Sizes) -> str:
     """Return the fields of a pair's specification as YAML."""
+    return yaml.safe_dump(spec(found), sort_keys=False)
+
+
+def spec(found: Sizes) -> Json:
+    """Return the fields of a pair's specification, with the names that they have there."""
     text = durations.text
-    spec = {
+    return {
         "failover": {"mclt": text(found.mclt), "maxResponseDelay": text(found.response)},
         "partnerDown": {"after": text(found.after)},
         "servingLease": {
@@ -159,4 +170,3 @@ def fields(found: Sizes) -> str:
             "maxPromise": text(found.max_promise),
         },
     }
-    return yaml.safe_dump(spec, sort_keys=False)

@@ -17,7 +17,7 @@ from twinlease.model import conditions
 
 @click.command()
 @click.argument("pair", required=False, metavar="[PAIR]", shell_complete=reach.complete_pairs)
-@click.option("-A", "--all-namespaces", is_flag=True, help="Pairs of all namespaces.")
+@click.option("-A", "--all-namespaces", is_flag=True, help="Pairs of all namespaces, whatever -n says.")
 @click.option("-w", "--watch", is_flag=True, help="Go on looking; in a pipe print a page whenever the facts change.")
 @click.option(
     "--interval",

@@ -21,15 +21,15 @@ class Versions(Struct, frozen=True, kw_only=True):
     """What runs where.
 
     Attributes:
-        kinds: Those of ours that the cluster knows; None: it was not asked.
-        operators: Version by how many pairs it wrote about last.
-        sidecars: Version by how many servers report with it.
+        kinds: Those of ours that the cluster knows; None: it was not asked, did not tell, or knows none.
+        operators: Version by how many pairs it wrote about last; None: likewise.
+        sidecars: Version by how many servers report with it; None: likewise.
         leaders: Operators that lead or led last, as far as the user may see them.
     """
 
     kinds: tuple[str, ...] | None = None
-    operators: Mapping[str, int] = {}
-    sidecars: Mapping[str, int] = {}
+    operators: Mapping[str, int] | None = None
+    sidecars: Mapping[str, int] | None = None
     leaders: tuple[Leader, ...] = ()
 
 
@@ -40,23 +40,10 @@ class Versions(Struct, frozen=True, kw_only=True):
 def version(*, client: bool, output: str) -> None:
     """Print what runs: versions of this program, the CRDs, operators, sidecars.
 
-    Operators and sidecars are those of all pairs of the cluster, as they wrote it last.
+    Operators and sidecars are those of all pairs of the cluster, as they wrote it last. What the cluster does not tell
+    is left out, and standard error says why.
     """
-    if client:
-        found = Versions()
-    else:
-        cluster = reach.cluster()
-        with cluster.answering():
-            kinds = tuple(sorted({each.name for each in KINDS} & cluster.client.kinds(API_VERSION)))
-        if not kinds:
-            click.echo(f"client     {__version__}")
-            raise not_installed(cluster.host)
-        try:
-            found = replace(counted(kinds, every(cluster, all_namespaces=True)), leaders=tuple(leaders(cluster)))
-        except Failure:
-            if output == "text":
-                click.echo("\n".join(lines(Versions(kinds=kinds))[:2]))
-            raise
+    found, failure = (Versions(), None) if client else _asked()
     if output != "text":
         screen.dump(document(found), output)
     elif client:
@@ -64,6 +51,24 @@ def version(*, client: bool, output: str) -> None:
     else:
         for line in [*lines(found), *leading(found, screen.now())]:
             click.echo(line)
+    if failure is not None:
+        raise failure
+
+
+def _asked() -> tuple[Versions, Failure | None]:
+    """Return what can be known, and why not all of it; this program's own version always can."""
+    found = Versions()
+    try:
+        cluster = reach.cluster()
+        with cluster.answering():
+            kinds = tuple(sorted({each.name for each in KINDS} & cluster.client.kinds(API_VERSION)))
+        if not kinds:
+            return found, not_installed(cluster.host)
+        found = Versions(kinds=kinds)
+        found = replace(counted(kinds, every(cluster, all_namespaces=True)), leaders=tuple(leaders(cluster)))
+    except Failure as failure:
+        return found, failure
+    return found, None
 
 
 def counted(kinds: tuple[str, ...], pairs: list[PairFacts]) -> Versions:
@@ -80,15 +85,17 @@ def counted(kinds: tuple[str, ...], pairs: list[PairFacts]) -> Versions:
 
 
 def lines(found: Versions) -> list[str]:
-    """Return the page."""
-    missing = [each.name for each in KINDS if each.name not in (found.kinds or ())]
-    crds = API_VERSION + (f", without {', '.join(missing)}: apply the CRDs of this version" if missing else "")
-    return [
-        f"client     {__version__}",
-        f"CRDs       {crds}",
-        f"operators  {_said(found.operators, 'pair')}",
-        f"sidecars   {_said(found.sidecars, 'server')}",
-    ]
+    """Return the page, as far as it is known."""
+    page = [f"client     {__version__}"]
+    if found.kinds is not None:
+        missing = [each.name for each in KINDS if each.name not in found.kinds]
+        more = f", without {', '.join(missing)}: apply the CRDs of this version" if missing else ""
+        page.append(f"CRDs       {API_VERSION}{more}")
+    if found.operators is not None:
+        page.append(f"operators  {_said(found.operators, 'pair')}")
+    if found.sidecars is not None:
+        page.append(f"sidecars   {_said(found.sidecars, 'server')}")
+    return page
 
 
 def leading(found: Versions, now: float) -> list[str]:
@@ -104,7 +111,9 @@ def document(found: Versions) -> Json:
     built: Json = {"client": __version__}
     if found.kinds is not None:
         built["crds"] = {"version": API_VERSION, "kinds": list(found.kinds)}
-        built["operators"], built["sidecars"] = dict(found.operators), dict(found.sidecars)
+    for key, versions in (("operators", found.operators), ("sidecars", found.sidecars)):
+        if versions is not None:
+            built[key] = dict(versions)
     return built
 
 

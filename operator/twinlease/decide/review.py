@@ -96,7 +96,7 @@ def _read(place: int, manifest: Json) -> _Object:
     name = metadata.get("name") if isinstance(metadata, dict) else None
     faults = structure.manifest_problems(manifest, kind)
     if not isinstance(name, str) or not name:
-        faults.append(Problem(path="metadata.name", value="", allowed="be set"))
+        faults.append(Problem(path="metadata.name", value="", allowed="be set", missing=name is None))
         name = ""
     raw = manifest.get("spec")
     spec = structure.read(kind.spec, raw)

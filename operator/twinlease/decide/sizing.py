@@ -23,7 +23,7 @@ _API_AWAY, _ALONE = 1800, 3600
 _PERCENT = 100
 
 
-class Need(Struct, frozen=True, kw_only=True):
+class Need(Struct, frozen=True, kw_only=True, rename="camel"):
     """What a network needs; seconds where not said otherwise.
 
     Attributes:
@@ -45,7 +45,7 @@ class Need(Struct, frozen=True, kw_only=True):
     mclt: int | None = None
 
 
-class Sizes(Struct, frozen=True, kw_only=True):
+class Sizes(Struct, frozen=True, kw_only=True, rename="camel"):
     """What fits; seconds, addresses, or a rate.
 
     Attributes:

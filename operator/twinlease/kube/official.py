@@ -4,6 +4,9 @@ Only its configuration (service account or kubeconfig with all its ways to log i
 authentication are used. Bodies stay dictionaries: its generated models cost time and reject what they do not know.
 """
 
+import logging
+import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,14 +17,18 @@ import urllib3
 import yaml
 from kubernetes import client as official
 from kubernetes import config as official_config
+from kubernetes.config.incluster_config import InClusterConfigLoader
 
 from twinlease.kube.protocol import JSON, ApiError, Json
 
-_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_VARIABLE = "KUBECONFIG"
+_OWN_FILE = "~/.kube/config"
 _CONNECT_SECONDS = 5.0
 _MAX_LINE = 64 * 1024 * 1024
 # The official client checks no shapes: a list where it wants a mapping fails in the middle of it.
 _MISSHAPEN = (AttributeError, LookupError, TypeError, ValueError)
+_ERRNO = re.compile(r"^\[Errno \d+\] (?P<what>.*): '(?P<name>.*)'$", re.DOTALL)
 _UNUSABLE = (official_config.ConfigException, yaml.YAMLError, OSError, *_MISSHAPEN)
 
 
@@ -113,46 +120,99 @@ def configuration(kubeconfig: Path | None = None) -> official.Configuration:
     built = official.Configuration()
     try:
         if kubeconfig is not None:
-            official_config.load_kube_config(str(kubeconfig), client_configuration=built)
+            _load(str(kubeconfig), None, built)
         else:
             try:
                 official_config.load_incluster_config(client_configuration=built)
             except official_config.ConfigException:
-                official_config.load_kube_config(client_configuration=built)
+                _load(None, None, built)
     except _UNUSABLE as error:
         raise ApiError(0, "", f"no way to the API server: {_why(error)}") from error
     built.retries = False  # whoever calls decides what to repeat; hidden retries would multiply every deadline
     return built
 
 
-def user(kubeconfig: str | None = None, context: str | None = None) -> tuple[official.Configuration, str]:
+def user(
+    kubeconfig: str | None = None, context: str | None = None, *, account: Path = _ACCOUNT
+) -> tuple[official.Configuration, str]:
     """Return the configuration of somebody at a shell, and the namespace of the context.
 
-    As for kubectl: the file, else ``$KUBECONFIG``, else ``~/.kube/config``, else the pod's service account.
+    As for kubectl: the file, else ``$KUBECONFIG``, else ``~/.kube/config``, else the pod's service account. The last
+    one counts only where nothing else is named and there is no file: nobody becomes somebody else by a slip.
+
+    Args:
+        kubeconfig: The file.
+        context: One of its contexts instead of the current one.
+        account: Where a pod's service account is mounted.
 
     Raises:
         ApiError: None of them is there, or the file is unusable (status 0).
     """
     built = official.Configuration()
-    namespace = "default"
+    built.retries = False
+    named = kubeconfig or os.environ.get(_VARIABLE)
+    files = named or _OWN_FILE
+    told = files if kubeconfig or not named else f"{files} (${_VARIABLE})"
     try:
-        contexts, active = official_config.list_kube_config_contexts(kubeconfig)
+        if not any(Path(each).expanduser().exists() for each in files.split(os.pathsep) if each):
+            if named or context is not None:
+                raise ApiError(0, "", f"no usable kubeconfig: {told}: there is no such file")
+            return built, _in_pod(account, built)
+        contexts, active = official_config.list_kube_config_contexts(files)
         chosen = active if context is None else next((each for each in contexts if each["name"] == context), None)
         if chosen is None:
             known = ", ".join(each["name"] for each in contexts)
             raise ApiError(0, "", f"the kubeconfig has no context {context!r}, but {known or 'none'}")
-        official_config.load_kube_config(kubeconfig, context, client_configuration=built)
-        namespace = chosen["context"].get("namespace") or namespace
+        _load(files, context, built)
+        return built, chosen["context"].get("namespace") or "default"
     except _UNUSABLE as error:
-        if kubeconfig is not None or context is not None:
-            raise ApiError(0, "", f"no usable kubeconfig: {_why(error)}") from error
-        try:
-            official_config.load_incluster_config(client_configuration=built)
-        except official_config.ConfigException:
-            raise ApiError(0, "", f"no usable kubeconfig: {_why(error)}") from error
-        namespace = _NAMESPACE.read_text(encoding="utf-8").strip() if _NAMESPACE.exists() else namespace
-    built.retries = False
-    return built, namespace
+        raise ApiError(0, "", f"no usable kubeconfig: {told}: {_why(error)}") from error
+
+
+def _in_pod(account: Path, built: official.Configuration) -> str:
+    """Set the service account of this pod, and return its namespace.
+
+    Raises:
+        ApiError: This is no pod.
+    """
+    try:
+        InClusterConfigLoader(str(account / "token"), str(account / "ca.crt")).load_and_set(built)
+    except official_config.ConfigException as error:
+        message = f"no usable kubeconfig: there is no {_OWN_FILE}, ${_VARIABLE} is not set, and this is no pod"
+        raise ApiError(0, "", message) from error
+    namespace = account / "namespace"
+    return namespace.read_text(encoding="utf-8").strip() if namespace.exists() else "default"
+
+
+class _Complaints(logging.Handler):
+    """Keeps what is logged as an error."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the message, on one line."""
+        self.heard.append(" ".join(record.getMessage().split()))
+
+
+def _load(files: str | None, context: str | None, built: official.Configuration) -> None:
+    """Set what a kubeconfig says.
+
+    The official client logs why a kubeconfig's exec plugin gives no credentials, and goes on without any.
+
+    Raises:
+        ConfigException: That, too.
+    """
+    complaints = _Complaints()
+    logging.getLogger().addHandler(complaints)
+    try:
+        official_config.load_kube_config(files, context, client_configuration=built)
+    finally:
+        logging.getLogger().removeHandler(complaints)
+    if complaints.heard:
+        said = _ERRNO.sub(r"\g<name>: \g<what>", complaints.heard[0].removeprefix("exec: "))
+        raise official_config.ConfigException(f"its exec plugin gives no credentials: {said}")
 
 
 def _why(error: Exception) -> str:

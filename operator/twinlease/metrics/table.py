@@ -225,6 +225,11 @@ DAMAGE = _counter(
     "Times that dhcpd itself said at a start that its lease file is damaged and records may be lost, since the guard "
     "began.",
 )
+GIVEN_AGAIN = _counter(
+    "twinlease_server_leases_given_again_total",
+    "Leases that a late word of the partner's had ended, and that the sidecar had leased again, since it began. The "
+    "failover link stalls at times, for less than maxResponseDelay.",
+)
 DATABASE = _states(
     "twinlease_server_lease_database",
     "What the lease database is, compared with what was confirmed of it. Lost, Stale, Short (leases are missing) and "

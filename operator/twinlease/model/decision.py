@@ -24,12 +24,15 @@ class Problem(Struct, frozen=True, kw_only=True, order=True):
         path: Field path in the object, like ``spec.ranges[1].end``.
         value: The offending value as the user wrote it.
         allowed: What would be accepted, as the rest of the sentence "must ...".
+        missing: There is no such field at all, though there must be.
     """
 
     path: str
     value: str
     allowed: str
+    missing: bool = False
 
     def __str__(self) -> str:
         """Return the sentence that conditions and commands show."""
-        return f"{self.path}: {self.value!r} must {self.allowed}"
+        found = "it is missing, and" if self.missing else repr(self.value)
+        return f"{self.path}: {found} must {self.allowed}"

@@ -36,15 +36,17 @@ def kind_named(name: str) -> Kind | None:
 def manifest_problems(manifest: Json, kind: Kind) -> list[Problem]:
     """Return what is wrong with a manifest by itself: version, unknown fields, and all that its schema says."""
     found = []
-    if manifest.get("apiVersion") != API_VERSION:
-        found.append(Problem(path="apiVersion", value=_shown(manifest.get("apiVersion")), allowed=f"be {API_VERSION}"))
+    version = manifest.get("apiVersion")
+    if version != API_VERSION:
+        allowed = f"be {API_VERSION}"
+        found.append(Problem(path="apiVersion", value=_shown(version), allowed=allowed, missing=version is None))
     found.extend(
         Problem(path=str(key), value="", allowed="be removed: there is no such field")
         for key in manifest
         if key not in ("apiVersion", "kind", "metadata", "spec", "status")
     )
     if "spec" not in manifest:
-        return [*found, Problem(path="spec", value="", allowed="be set")]
+        return [*found, Problem(path="spec", value="", allowed="be set", missing=True)]
     found.extend(_problems(_checked(kind.spec), manifest["spec"], "spec", strict=True))
     return found
 
@@ -99,7 +101,7 @@ def _object_problems(schema: Json, value: Json, path: str, *, strict: bool) -> I
         return
     for name in schema.get("required", ()):
         if value.get(name) is None:
-            yield Problem(path=f"{path}.{name}", value="", allowed="be set")
+            yield Problem(path=f"{path}.{name}", value="", allowed="be set", missing=True)
     for name, item in value.items():
         if name in properties and item is not None:
             yield from _problems(properties[name], item, f"{path}.{name}", strict=strict)

@@ -14,6 +14,15 @@ SERVER = "{{ $labels.namespace }}/{{ $labels.server }}"
 MAINTENANCE = "max by (namespace, pair) (last_over_time(twinlease_server_maintenance[4h])) == 1"
 """Pairs of which a server is stopped on request; its node may be off, then nobody says so any more."""
 
+IN_MAINTENANCE = "max by (namespace, pair, server) (last_over_time(twinlease_server_maintenance[4h])) == 1"
+"""The servers themselves that are stopped on request."""
+
+REVOKED = 'twinlease_pair_survivor == 0 and on (namespace, pair) twinlease_pair_phase{phase="Alone"} == 1'
+"""Of pairs that serve alone, by role, the one that does not serve."""
+
+KNOWN = "twinlease_server_running"
+"""Servers of which anything is heard: what only rose in the past is nobody's fault any more once they are gone."""
+
 NOT_EXPORTED = "twinlease_pair_metrics_port == 0"
 """Pairs of which no sidecar is to be scraped."""
 
@@ -54,11 +63,12 @@ def lately(counter: str, span: str, more: str) -> str:
     """Return by how much a counter of a server rose within a span; one that begins above 0 rose by that.
 
     A counter that appears with its first event has no earlier value from which Prometheus could see it rise. Earlier
-    means within a day: what Prometheus itself missed for a while is nothing new.
+    means within a day: what Prometheus itself missed for a while is nothing new. Of a server of which nothing is heard
+    any more nothing is told: its pair may be deleted.
     """
     risen = per_server(f"increase({counter}[{span}])", more)
     appeared = per_server(f"{counter} unless {earlier(counter, span)}", more)
-    return f"(\n  {risen} > 0\n  or\n  {appeared} > 0\n)"
+    return only(f"(\n  {risen} > 0\n  or\n  {appeared} > 0\n)", KNOWN)
 
 
 def earlier(counter: str, span: str) -> str:

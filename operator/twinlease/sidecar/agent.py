@@ -197,6 +197,7 @@ class Agent:
             requests=peer.requests,
             promises=peer.promises,
             transitions=self._parts.probe.transitions,
+            mended=self._mender.mended,
         )
 
     def _report_again(self) -> None:

@@ -47,6 +47,7 @@ class Tally(Struct, frozen=True, kw_only=True):
         requests: Promises asked for.
         promises: Promises got.
         transitions: Changes of the daemon's state that were seen to be recorded.
+        mended: Leases that were given again.
     """
 
     renewals: int = 0
@@ -55,6 +56,7 @@ class Tally(Struct, frozen=True, kw_only=True):
     requests: int = 0
     promises: int = 0
     transitions: int = 0
+    mended: int = 0
 
 
 def samples(namespace: str, seen: Seen | None, tally: Tally, boot: float, wall: float) -> Iterator[Sample]:
@@ -163,6 +165,7 @@ def _permit(me: _ME, seen: Seen, boot: float) -> Iterator[Sample]:
 
 def _counted(me: _ME, now: Observed, tally: Tally, boot: float) -> Iterator[Sample]:
     yield Sample(table.TRANSITIONS, me, tally.transitions)
+    yield Sample(table.GIVEN_AGAIN, me, tally.mended)
     yield Sample(table.RENEWALS, me, tally.renewals)
     yield Sample(table.RENEWAL_FAILURES, me, tally.failures)
     if tally.renewed is not None:

@@ -28,12 +28,16 @@ _BUSY_SECONDS = 5.0
 class Mender:
     """Reads what the server records, and has it say again what it gave.
 
+    Attributes:
+        mended: How many leases were given again so far; for other threads to read.
+
     Args:
         log: Opens a reader of the server's lease database.
         wall: Seconds since the epoch, by the server's wall clock.
     """
 
     def __init__(self, log: Callable[[], BindingLog], wall: Clock) -> None:
+        self.mended = 0
         self._open = log
         self._wall = wall
         self._records: Records | None = None
@@ -67,10 +71,12 @@ class Mender:
         mended = 0
         while time.monotonic() < until and (due := self._ledger.due(self._wall(), again=_AGAIN_SECONDS)):
             address, ends = IPv4Address(due[0]), due[1]
-            for why in control.hold([address], ends, free=True).values():
+            refused = control.hold([address], ends, free=True)
+            for why in refused.values():
                 self._troubled(f"{address}: {why}")
-            mended += 1
+            mended += not refused
             self._busy_until = time.monotonic() + _BUSY_SECONDS
+        self.mended += mended
         if mended:
             _log.warning("a late word of the partner's freed leases: leased again", extra=kv(leases=mended))
 

@@ -20,6 +20,10 @@ def _pool(own: float, peer: float, world: World | None = None) -> World:
     return world
 
 
+def _damaged() -> World:
+    return healthy().put(table.DAMAGE, PRIMARY, (0, BEGIN), (1, _MORE))
+
+
 STORIES = (
     story(
         "TwinleasePoolExhausted",
@@ -134,18 +138,21 @@ STORIES = (
         ),
         since=BEGIN + 5,
     ),
-    story(
-        "TwinleaseLeaseFileDamaged",
-        healthy().put(table.DAMAGE, PRIMARY, (0, BEGIN), (1, _MORE)),
-        {**_PRIMARY, "role": "primary"},
-        (
-            "The lease file of net/lan-primary was damaged",
+    *(
+        story(
+            "TwinleaseLeaseFileDamaged",
+            world,
+            {**_PRIMARY, "role": "primary"},
             (
-                "dhcpd of net/lan-primary said 1 times within the last hour that its lease file is damaged; it may "
-                "have lost leases. The file as it was is dhcpd.leases~ beside it."
+                "The lease file of net/lan-primary was damaged",
+                (
+                    "dhcpd of net/lan-primary said 1 times within the last hour that its lease file is damaged; it may "
+                    "have lost leases. The file as it was is dhcpd.leases~ beside it."
+                ),
             ),
-        ),
-        since=BEGIN,
-        until=BEGIN + 60,
+            since=BEGIN,
+            until=until,
+        )
+        for world, until in ((_damaged(), BEGIN + 60), (_damaged().deleted(BEGIN + 20), BEGIN + 20))
     ),
 )

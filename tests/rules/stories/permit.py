@@ -73,19 +73,25 @@ STORIES = (
         ),
         since=BEGIN + 5,
     ),
-    story(
-        "TwinleaseFenceTripped",
-        _exits("PermitEnded", known=True),
-        {**_PRIMARY, "reason": "PermitEnded"},
-        (
-            "dhcpd of net/lan-primary was killed: PermitEnded",
+    *(
+        story(
+            "TwinleaseFenceTripped",
+            world,
+            {**_PRIMARY, "reason": "PermitEnded"},
             (
-                "The guard of net/lan-primary killed dhcpd within the last 15 minutes, so that it answers nobody whom "
-                "it may not: PermitEnded. It starts anew under a new grant. 2 of 2 servers answer clients."
+                "dhcpd of net/lan-primary was killed: PermitEnded",
+                (
+                    "The guard of net/lan-primary killed dhcpd within the last 15 minutes, so that it answers nobody "
+                    "whom it may not: PermitEnded. It starts anew under a new grant. 2 of 2 servers answer clients."
+                ),
             ),
-        ),
-        since=8,
-        until=END + 11,
+            since=8,
+            until=until,
+        )
+        for world, until in (
+            (_exits("PermitEnded", known=True), END + 11),
+            (_exits("PermitEnded", known=True).deleted(30), 30),
+        )
     ),
     story(
         "TwinleaseFenceTripped",

@@ -44,6 +44,10 @@ def _coming_up() -> World:
     return world.states(table.PAIR_SERVER_STATE, SECONDARY, *during("Normal", "Unknown"))
 
 
+def _flapping() -> World:
+    return healthy().put(table.INTERRUPTIONS, PRIMARY, (3, BEGIN), *((4.0 + n, 1) for n in range(8)), (11, _MORE))
+
+
 STORIES = (
     story(
         "TwinleaseNoServerServing",
@@ -206,18 +210,21 @@ STORIES = (
         ),
         since=BEGIN + 1,
     ),
-    story(
-        "TwinleaseLinkFlapping",
-        healthy().put(table.INTERRUPTIONS, PRIMARY, (3, BEGIN), *((4.0 + n, 1) for n in range(8)), (11, _MORE)),
-        _PRIMARY,
-        (
-            "Server net/lan-primary loses its partner again and again",
+    *(
+        story(
+            "TwinleaseLinkFlapping",
+            world,
+            _PRIMARY,
             (
-                "net/lan-primary lost contact with its partner 6 times within an hour. Each time new leases become as "
-                "short as the MCLT, and the wait for partner-down begins anew."
+                "Server net/lan-primary loses its partner again and again",
+                (
+                    "net/lan-primary lost contact with its partner 6 times within an hour. Each time new leases become "
+                    "as short as the MCLT, and the wait for partner-down begins anew."
+                ),
             ),
-        ),
-        since=BEGIN + 5,
-        until=BEGIN + 62,
+            since=BEGIN + 5,
+            until=until,
+        )
+        for world, until in ((_flapping(), BEGIN + 62), (_flapping().deleted(BEGIN + 20), BEGIN + 20))
     ),
 )

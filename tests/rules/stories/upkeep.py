@@ -1,6 +1,6 @@
 """Stories of what looks after the servers: bad from minute 10 on, mended at minute 60."""
 
-from tests.rules.happenings import BEGIN, END, condition, during
+from tests.rules.happenings import BEGIN, END, condition, during, taken_over
 from tests.rules.promtool import story
 from tests.rules.world import LENGTH_MINUTES, PAIR, PRIMARY, SECONDARY, healthy
 from twinlease.metrics import table
@@ -117,6 +117,27 @@ STORIES = (
             ),
         ),
         since=BEGIN + 10,
+    ),
+    *(
+        # All hangs on the one that serves alone; of the other it is known why nothing is heard.
+        story(
+            "TwinleaseSidecarAbsent",
+            world.silent(PRIMARY, BEGIN + 10, END),
+            _PRIMARY,
+            (
+                "Nothing is heard of the sidecar of net/lan-primary",
+                (
+                    "Prometheus has had no series of net/lan-primary for 10 minutes: its sidecar does not run, hangs, "
+                    "or cannot be reached. 1 of 2 servers answer clients."
+                ),
+            ),
+            since=BEGIN + 20,
+            also=also,
+        )
+        for world, also in (
+            (taken_over(), frozenset({"TwinleasePartnerDown"})),
+            (taken_over(after=0.5).put(table.MAINTENANCE, SECONDARY, *during(0, 1)), frozenset[str]()),
+        )
     ),
     story(
         "TwinleaseOperatorAbsent",

@@ -74,6 +74,16 @@ def test_countdowns_go_on_by_the_clock_of_who_looks() -> None:
     assert "the operator has yet to say so" in over
 
 
+def test_a_verdict_from_before_somebody_fell_silent_says_how_old_it_is() -> None:
+    facts = situation("normal")
+    assert " ago" not in printed(status.page([facts], Moment(now=SEEN)))
+    silent = tuple(replace(each, state="Unknown") if each.role == "primary" else each for each in facts.status.servers)
+    facts = replace(facts, status=replace(facts.status, servers=silent))
+    page = printed(status.page([facts], Moment(now=SEEN)))
+    assert "Both servers are normal and serve" in page
+    assert " ago" in page
+
+
 def test_a_promise_tells_until_when_it_runs() -> None:
     facts = situation("not-yet")
     permit = PermitReport(kind="Promised", until=dates.text(SEEN + 1500))

@@ -41,7 +41,7 @@ def test_what_the_api_server_refuses_fails_the_check(case: Case) -> None:
     assert found.exit_code == 1
     kind, name = case.manifest["kind"], case.manifest["metadata"]["name"]
     assert any(line.startswith(f"{kind}/{name}: {case.field}") for line in found.stdout.splitlines()), found.stdout
-    assert all("' must " in line for line in found.stdout.splitlines()), found.stdout
+    assert all(" must " in line for line in found.stdout.splitlines()), found.stdout
 
 
 @pytest.mark.parametrize(
@@ -159,6 +159,19 @@ def test_nonsense_gives_problems_not_tracebacks(manifest: dict[str, Any]) -> Non
     assert found.exit_code == 1
     assert isinstance(found.exception, SystemExit)
     assert "must" in found.stdout
+
+
+def test_what_is_missing_is_called_missing() -> None:
+    assert check({"kind": "DHCPPool", "metadata": {}, "spec": {"subnet": "10.250.0.0/24"}}).stdout.splitlines() == [
+        "DHCPPool/: apiVersion: it is missing, and must be twinlease.io/v1alpha1",
+        "DHCPPool/: spec.pairRef: it is missing, and must be set",
+        "DHCPPool/: metadata.name: it is missing, and must be set",
+    ]
+    assert check({**POOL, "apiVersion": ""}).stdout == (
+        "DHCPPool/office: apiVersion: '' must be twinlease.io/v1alpha1\n"
+    )
+    without = {key: value for key, value in POOL.items() if key != "spec"}
+    assert "DHCPPool/office: spec: it is missing, and must be set\n" in check(without).stdout
 
 
 def test_what_cannot_be_read_is_said_plainly(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from twinlease.cli.plugin import main
 from twinlease.cli.size import fields
 from twinlease.decide.review import review
 from twinlease.decide.sizing import Need, size
+from twinlease.model.durations import seconds
 
 FLAGS = ("--clients", "200", "--arrivals", "40", "--lease", "8h")
 
@@ -46,6 +47,17 @@ def test_the_same_for_programs() -> None:
     told = json.loads(run(*FLAGS, "-o", "json").stdout)
     assert (told["need"]["lease"], told["sizes"]["pool"], told["sizes"]["duration"]) == (28800, 684, 240)
     assert yaml.safe_load(run(*FLAGS, "-o", "yaml").stdout) == told
+
+
+def test_what_programs_are_told_of_the_specification_is_admitted() -> None:
+    told = json.loads(run(*FLAGS, "-o", "json").stdout)
+    manifest: dict[str, Any] = copy.deepcopy(PAIR)
+    manifest["spec"] |= told["spec"]
+    assert review([manifest]).findings == ()
+    times = told["spec"]["servingLease"]
+    assert {name: seconds(times[name]) for name in ("duration", "aloneDuration", "maxPromise")} == {
+        name: told["sizes"][name] for name in ("duration", "aloneDuration", "maxPromise")
+    }
 
 
 def test_without_a_terminal_nothing_is_asked() -> None:

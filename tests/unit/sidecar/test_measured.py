@@ -50,13 +50,16 @@ def running(**changes: Any) -> Observed:  # noqa: ANN401  # fields of the snapsh
 
 
 def test_a_server_in_normal() -> None:
-    found = Found(running(pools=(POOL,)), Tally(renewals=9, failures=1, renewed=BOOT - 10, requests=5, promises=4))
+    found = Found(
+        running(pools=(POOL,)), Tally(renewals=9, failures=1, renewed=BOOT - 10, requests=5, promises=4, mended=3)
+    )
 
     assert found.state("server_state") == found.state("server_partner_state") == ["Normal"]
     assert found["server_running"] == found["server_serving"] == found["server_config_current"] == 1
     assert found["server_permit_remaining_seconds"] == 240 - 10 - MARGIN
     assert found.state("server_permit") == ["Held"]
     assert found["server_renewal_age_seconds"] == 10
+    assert found["server_leases_given_again_total"] == 3
     assert (found["server_renewals_total"], found["server_renewal_failures_total"]) == (9, 1)
     assert (found["server_promise_requests_total"], found["server_promises_received_total"]) == (5, 4)
     assert found["server_unacked_updates"] == 3

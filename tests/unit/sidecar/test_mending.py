@@ -92,6 +92,7 @@ def test_what_a_late_word_freed_is_leased_again_as_long_as_it_was_given(world: W
     assert tend(mender, world) == []
     world.records.append(freed())
     assert tend(mender, world) == [(ADDRESS, NOW + 600)]
+    assert mender.mended == 2
 
 
 def test_nothing_is_mended_before_everything_is_read(world: World, mender: Mender) -> None:
@@ -121,6 +122,7 @@ def test_what_the_server_refuses_is_tried_again_after_a_while(world: World, mend
     assert len(tend(mender, world)) == 1
     world.now += 600
     assert tend(mender, world) == []
+    assert mender.mended == 0
 
 
 @pytest.mark.parametrize("failure", [ControlError("no answer"), OSError("gone")])

@@ -70,7 +70,9 @@ def _add_verdict(tree: Tree, facts: PairFacts, now: float) -> None:
     line = words.verdict(takeover.reason)
     line.append(f": {takeover.message or 'nothing has been said yet'}")
     branch = tree.add(line)
-    if takeover.time and any(each.isdigit() for each in takeover.message):
+    # Figures age; and who has just fallen silent was normal when that was said.
+    silent = takeover.reason == "Normal" and any(each.state != "Normal" for each in facts.status.servers)
+    if takeover.time and (silent or any(each.isdigit() for each in takeover.message)):
         branch.add(Text(f"said {words.span(now - dates.seconds(takeover.time))} ago", words.DIM))
     alone = f", survivor {facts.status.survivor}" if facts.status.survivor else ""
     if phase and phase != "Both":

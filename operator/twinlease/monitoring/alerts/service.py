@@ -4,6 +4,7 @@ from twinlease.monitoring.alert import Alert, Group, Severity
 from twinlease.monitoring.promql import (
     COMING_UP,
     EPOCH,
+    KNOWN,
     MAINTENANCE,
     PAIR,
     RUNWAY,
@@ -154,7 +155,7 @@ GROUP = Group(
         ),
         Alert(
             name="TwinleaseLinkFlapping",
-            expr=per_server("increase(twinlease_server_interruptions_total[1h])") + " > 5.5",
+            expr=only(per_server("increase(twinlease_server_interruptions_total[1h])") + " > 5.5", KNOWN),
             wait="0s",
             severity=Severity.WARNING,
             summary=f"Server {SERVER} loses its partner again and again",

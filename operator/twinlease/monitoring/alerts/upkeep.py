@@ -3,10 +3,11 @@
 from twinlease.monitoring.alert import Alert, Group, Severity
 from twinlease.monitoring.promql import (
     COMING_UP,
-    MAINTENANCE,
+    IN_MAINTENANCE,
     NOT_EXPORTED,
     OF_SERVER,
     PAIR,
+    REVOKED,
     SERVER,
     SERVING,
     earlier,
@@ -87,13 +88,14 @@ GROUP = Group(
         ),
         Alert(
             name="TwinleaseSidecarAbsent",
-            # Of a pair that serves alone, or comes up, it is known why.
+            # Of one that is revoked, or stopped on request, it is known why; not so of its partner, which all hangs on.
             expr=without(
-                per_server("twinlease_pair_server_state")
-                + f"\nunless on ({', '.join(OF_SERVER)}) (twinlease_server_guard_up)",
-                'twinlease_pair_phase{phase="Alone"} == 1',
+                per_server(f"twinlease_pair_server_state unless on (namespace, pair, role) (\n  {REVOKED}\n)")
+                + "".join(
+                    f"\nunless on ({', '.join(OF_SERVER)}) ({each})"
+                    for each in ("twinlease_server_guard_up", IN_MAINTENANCE)
+                ),
                 COMING_UP,
-                MAINTENANCE,
                 NOT_EXPORTED,
             ),
             wait="10m",
