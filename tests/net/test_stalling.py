@@ -25,7 +25,7 @@ from tests.net.test_apart import IP, PEOPLE, cut_short, renew, settled, standing
 from twinlease.model.service import Service
 from twinlease.model.states import Role
 
-How = Literal["released", "expired", "renewed"]
+How = Literal["released", "expired", "renewed", "declined"]
 STALL_SECONDS = 2.5
 _STARTING = threading.Lock()
 """All at once they take the processors from each other, until none is there in time."""
@@ -48,7 +48,9 @@ class Case(NamedTuple):
 
 
 BARE = Case("released", managed=False)
-CASES = (BARE, Case("released"), Case("expired"), Case("renewed"), Case("released", takeover=True, longest=75))
+CASES = (
+    BARE, *map(Case, ("released", "expired", "renewed", "declined")), Case("released", takeover=True, longest=75)
+)  # fmt: skip
 
 
 class Outcome(NamedTuple):
@@ -73,6 +75,9 @@ def stall(jig: Jig, crowd: Clients, people: list[Client], how: How, first: Role)
     if how == "released":
         for each in people:
             crowd.release(each.mac, each.address, IP[first])
+    elif how == "declined":
+        for each in people:
+            crowd.decline(each.mac, each.address, IP[first])
     elif how == "renewed":
         renew(people)
     jig.reach(first.other)
@@ -131,7 +136,11 @@ def test_what_was_given_while_the_link_stalled_stays_given(
     for case, result in found.items():
         record_property(str(case), f"leased {result.leased} of {PEOPLE}, early {result.early}")
     bare = found.pop(BARE)
+    declined = found.pop(Case("declined"))
     assert set(found.values()) == {Outcome((PEOPLE, PEOPLE), ())}
+    # Leased again without a client, and nobody's: the one that heard them decline is told of no such lease.
+    assert declined.leased[list(Role).index(first.other)] == PEOPLE
+    assert not declined.early
     # Else the hazard did not show, and the line above proves nothing.
     assert min(bare.leased) < PEOPLE / 2
     assert bare.early

@@ -45,7 +45,7 @@ def contradicts(given: Given, last: Binding, now: float) -> bool:
 
     That is: a lease that ends earlier though its client has dealt with nobody since; one that expired too early; and a
     free address that was given back before it was given, or never (its end is still to come), or that was free because
-    the lease before ended.
+    the lease before ended; and one that was declined before it was given.
     """
     if given.until <= now:
         return False
@@ -58,7 +58,10 @@ def contradicts(given: Given, last: Binding, now: float) -> bool:
         case Standing.FREE:
             back = last.ends <= given.since + apart if given.ours else last.ends < given.since
             return back or last.ends == given.before or last.ends >= min(given.until, now + _APART_SECONDS + 1)
-        case Standing.RELEASED | Standing.OTHER:
+        case Standing.OTHER:
+            # Whoever was just given an address takes a second at least to find it in use. Source: RFC 5227, 2.1.1.
+            return last.seen < given.since + given.ours
+        case Standing.RELEASED:
             return False
 
 

@@ -137,11 +137,12 @@ class _Known:
 
             def take(last: Binding, found: list[Binding] = found) -> None:
                 self._schedule.take(last)
-                found.append(last)
+                found.append(self._schedule.leases.get(last.address, last))
 
             self._records.read(take, until=0.0)
             yield from found
-            if self._records.all_taken:
+            # What was being read may have been the rest of a file that has been replaced since.
+            if self._records.all_taken and not found:
                 return
 
     def close(self) -> None:

@@ -31,11 +31,13 @@ LATE = {
     "shorter": record(LEASED, X - 1),
     "shorter, by a client that has dealt with a partner whose clock is ahead": record(LEASED, X - 1, C + 3),
     "expired before its end": record(EXPIRED, X - 1),
+    "declined before it was given": record(OTHER, C + 86_399, C - 1),
+    "declined in the same second": record(OTHER, C + 86_400),
 }
 TRUE = {
     "given back afterwards": record(FREE, C + 4),
     "given back here": record(RELEASED, C),
-    "out of use": record(OTHER, C),
+    "declined": record(OTHER, C + 86_401, C + 1),
     "as it was": record(LEASED, X),
     "held for longer": record(LEASED, X + 900),
     "renewed, for less": record(LEASED, C + 64, C + 4),
@@ -67,6 +69,8 @@ def test_a_partner_may_take_back_at_once_what_it_gave_itself() -> None:
     assert contradicts(THEIRS, record(FREE, C - 1), NOW)
     assert contradicts(THEIRS, record(LEASED, X - 1, C), NOW)
     assert not contradicts(THEIRS, record(LEASED, X - 1, C + 1), NOW)
+    assert not contradicts(THEIRS, record(OTHER, C + 86_400), NOW)
+    assert contradicts(THEIRS, record(OTHER, C + 86_399, C - 1), NOW)
 
 
 def test_what_is_given() -> None:
@@ -75,7 +79,7 @@ def test_what_is_given() -> None:
     again = advance(first, record(LEASED, X, C + 20), NOW)
     assert again == Given(C + 20, X, C + 40, ours=False)
     assert advance(again, record(LEASED, X + 7, C + 20), NOW) == Given(C + 20, X + 7, C + 40, ours=False)
-    for last in (record(RELEASED, C + 30), record(OTHER, 0), record(FREE, C + 30)):
+    for last in (record(RELEASED, C + 30), record(OTHER, 0, C + 20), record(FREE, C + 30)):
         assert advance(again, last, NOW) is None
     assert advance(again, record(EXPIRED, X), X + 0.0) is None
 
@@ -95,7 +99,8 @@ def test_a_promise_is_forgotten_only_for_something_that_came_later(history: list
         if known is not None and known.until > now and (after is None or after.until < known.until):
             later = last.seen > known.since or (last.standing is FREE and last.ends >= known.since)
             at_its_end = last.standing is EXPIRED and last.ends >= known.until
-            assert later or at_its_end or last.standing in (RELEASED, OTHER)
+            declined = last.standing is OTHER and last.seen >= known.since
+            assert later or at_its_end or declined or last.standing is RELEASED
         known = after
 
 

@@ -53,13 +53,17 @@ def test_the_times_of_a_lease(file: Path) -> None:
     ]
 
 
+DECLINED = 1_795_302_318
+
+
 def test_since_when_an_address_is_abandoned(file: Path) -> None:
-    """For a day, whenever its client was seen last."""
+    """For a day, whenever its client was seen last: the partner may have said so of what was given since."""
     file.write_text(
         "lease 10.0.0.1 {\n  starts 6 2026/11/21 22:05:18;\n  ends 0 2026/11/22 23:05:18;\n"
+        "  cltt 6 2026/11/21 23:05:20;\n"
         "  binding state abandoned;\n  next binding state free;\n}\n"
     )
-    assert everything(file) == [Binding(FIRST, Standing.OTHER, 1_795_298_718 + 3600, 1_795_298_718 + 3600 + 86_400)]
+    assert everything(file) == [Binding(FIRST, Standing.OTHER, DECLINED, DECLINED + 86_400, ours=True)]
 
 
 def test_whose_client_it_was_last(file: Path) -> None:

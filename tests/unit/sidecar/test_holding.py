@@ -131,7 +131,8 @@ def test_what_a_client_declines_meanwhile_is_held_and_counts_as_over(world: Worl
     world.records += [out_of_use(2), out_of_use(3)]
     world.deaf = True  # its word is not there yet when the database is read
     assert tend(holder, world) == [2]
-    assert [(each.address, each.standing) for each in holder.log().news()] == [(2, Standing.RELEASED)]
+    world.records += [leased(3, far), out_of_use(3)]
+    assert {each.address: each.standing for each in holder.log().news()} == dict.fromkeys((2, 3), Standing.RELEASED)
 
 
 @pytest.mark.parametrize(
@@ -240,6 +241,20 @@ def test_who_reads_on_gets_what_is_known_and_keeps_no_news_from_the_holder(world
     log.close()
     assert world.readers == 1
     assert 100 in tend(holder, world)
+
+
+def test_who_reads_on_reads_also_the_file_that_has_replaced_the_one_being_read(world: World) -> None:
+    files = [[leased(1)], [], [leased(2)], [leased(3)]]
+
+    class Replaced(World):
+        def news(self) -> Iterator[Binding]:
+            yield from files.pop(0) if files else []
+
+    holder = Holder(Replaced, lambda: SINCE)
+    tend(holder, world)
+    assert len(files) == 3
+    files.pop(0)
+    assert [each.address for each in holder.log().news()] == [1, 2, 3]
 
 
 def test_who_reads_where_nothing_is_known_reads_all(world: World, holder: Holder) -> None:

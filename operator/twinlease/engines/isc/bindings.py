@@ -53,7 +53,5 @@ class IscBindingLog:
 def _binding(address: int, state: str, lease: records.Lease) -> Binding:
     ends = records.LATEST if lease.ends == records.NEVER else records.seconds(lease.ends)
     standing = _STANDINGS.get(state, Standing.OTHER)
-    seen = records.seconds(lease.seen)
-    if standing is Standing.OTHER:
-        seen = max(seen, ends - _ABANDONED_SECONDS)
+    seen = ends - _ABANDONED_SECONDS if standing is Standing.OTHER else records.seconds(lease.seen)
     return Binding(address, standing, seen, ends, ours=lease.ours)
