@@ -119,36 +119,6 @@ class Holder:
             _log.warning("a lease is not held", extra=kv(why=why))
 
 
-class _Known:
-    """Reads the leases that are known and then, for both who read it, what is new. A ``BindingLog``."""
-
-    def __init__(self, records: Records, schedule: "Schedule") -> None:
-        self._records = records
-        self._schedule = schedule
-        self._begun = False
-
-    def news(self) -> Iterator[Binding]:
-        """Yield what this reader does not know. Errors as ``BindingLog.news``."""
-        if not self._begun:
-            self._begun = True
-            yield from list(self._schedule.leases.values())
-        while True:
-            found: list[Binding] = []
-
-            def take(last: Binding, found: list[Binding] = found) -> None:
-                self._schedule.take(last)
-                found.append(self._schedule.leases.get(last.address, last))
-
-            self._records.read(take, until=0.0)
-            yield from found
-            # What was being read may have been the rest of a file that has been replaced since.
-            if self._records.all_taken and not found:
-                return
-
-    def close(self) -> None:
-        """Leave the database to whoever read it before."""
-
-
 class Schedule:
     """When each address is to be held next. No I/O.
 
@@ -203,3 +173,33 @@ class Schedule:
     def _put(self, address: int, due: float) -> None:
         self._due[address] = due
         heapq.heappush(self._order, (due, address))
+
+
+class _Known:
+    """Reads the leases that are known and then, for both who read it, what is new. A ``BindingLog``."""
+
+    def __init__(self, records: Records, schedule: Schedule) -> None:
+        self._records = records
+        self._schedule = schedule
+        self._begun = False
+
+    def news(self) -> Iterator[Binding]:
+        """Yield what this reader does not know. Errors as ``BindingLog.news``."""
+        if not self._begun:
+            self._begun = True
+            yield from list(self._schedule.leases.values())
+        while True:
+            found: list[Binding] = []
+
+            def take(last: Binding, found: list[Binding] = found) -> None:
+                self._schedule.take(last)
+                found.append(self._schedule.leases.get(last.address, last))
+
+            self._records.read(take, until=0.0)
+            yield from found
+            # What was being read may have been the rest of a file that has been replaced since.
+            if self._records.all_taken and not found:
+                return
+
+    def close(self) -> None:
+        """Leave the database to whoever read it before."""
