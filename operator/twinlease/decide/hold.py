@@ -5,6 +5,9 @@ expired beat a lease that runs, and of two leases the shorter one may be taken b
 while a server is cut off, nothing that it alone says may end before whatever its partner may have promised meanwhile:
 the longest lease, given at the very moment of the meeting. What it says is kept at least that far in the future.
 
+So is the word of a primary that an address is the secondary's to give, unless it was acknowledged: with a time that has
+passed it would end whatever lease the secondary has given; with one to come a secondary that has given it refuses it.
+
 Times are seconds since the epoch, by the server's wall clock.
 """
 
@@ -20,21 +23,26 @@ NEWS_SECONDS = 600
 ``maxResponseDelay`` can be. Whatever was, is held in vain, which costs little."""
 
 
-def due(last: Binding, *, since: int, longest: int) -> float | None:
+def due(last: Binding, *, since: int, longest: int, primary: bool = False) -> float | None:
     """Return when a lease is to be held; None: not as long as its last record is this one.
 
     Args:
         last: Its last record.
         since: When the server was cut off.
         longest: The longest lease that the partner may give, seconds.
+        primary: The server is that.
     """
+    left = primary and last.left
+    again = float(max((left or last.ends) - longest - 1 - _EARLY_SECONDS, 0))
+    if left:
+        return again
     if last.standing in ENDED:
         return AT_ONCE
     if last.standing is not Standing.LEASED:
         return None
     # One that ends later than any that is given was held before, and its client may be the partner's by now.
     news = last.seen >= since - NEWS_SECONDS or last.ends > last.seen + longest
-    return float(max(last.ends - longest - 1 - _EARLY_SECONDS, 0)) if news else None
+    return again if news else None
 
 
 def declined(last: Binding, *, since: int, leased: bool) -> bool:

@@ -128,6 +128,23 @@ class Control(Protocol):
             ControlError: No answer within the deadline, or a refused key; some may have been held.
         """
 
+    def leave(self, addresses: Sequence[IPv4Address], until: int) -> Mapping[IPv4Address, str]:
+        """Have a primary that is cut off tell of addresses that it left to its partner with an instant to come.
+
+        Such a word does not end a lease that the partner has given meanwhile. Whatever is not left to it any more is
+        not touched.
+
+        Args:
+            addresses: A few: the server does nothing else meanwhile.
+            until: Seconds since the epoch, by the server's wall clock; the word has that effect so long.
+
+        Returns:
+            Those that the server refused, and why.
+
+        Raises:
+            ControlError: No answer within the deadline, or a refused key; some may be released by then.
+        """
+
     def close(self) -> None:
         """Drop the connection; the next call makes a new one."""
 

@@ -33,6 +33,8 @@ class Binding(NamedTuple):
             use: since when it is.
         ends: When the lease ends or ended; 2147483647 for one that never does.
         ours: Its client's last transaction was with this server, as far as the record tells.
+        left: If this is a primary, it has told its partner that the address is that one's to give, and heard no answer:
+            the instant that it told with that.
     """
 
     address: int
@@ -40,3 +42,4 @@ class Binding(NamedTuple):
     seen: int
     ends: int
     ours: bool = False
+    left: int = 0

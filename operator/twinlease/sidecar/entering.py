@@ -158,17 +158,19 @@ def _held(control: Control, log: BindingLog, began: int, until: int, deadline: f
             if time.monotonic() > read_by:
                 return False
         anew, read_by = True, deadline
-        short = [IPv4Address(each.address) for each in last.values() if _short(each, until)]
+        short = [each for each in last.values() if _short(each, began, until)]
         if len(short) > _MOST or time.monotonic() > deadline:
             return False
         if not short:
             return True
-        for address in short:  # one by one: between two messages the server answers whoever waits
-            if time.monotonic() > deadline or control.hold([address], until):
+        for each in short:  # one by one: between two messages the server answers whoever waits
+            if time.monotonic() > deadline or control.hold([IPv4Address(each.address)], until, free=bool(each.left)):
                 return False
 
 
-def _short(last: Binding, until: int) -> bool:
+def _short(last: Binding, began: int, until: int) -> bool:
+    if last.left:  # with an instant to come the partner may promise it until then as if this server knew
+        return last.left > began
     return last.standing in ENDED or (last.standing is Standing.LEASED and last.ends < until)
 
 

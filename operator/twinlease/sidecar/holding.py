@@ -5,12 +5,13 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address
+from typing import NamedTuple
 
 from twinlease.decide import hold
 from twinlease.engines.protocol import BindingLog, Control, ControlError
 from twinlease.log import kv
 from twinlease.model.binding import ENDED, Binding, Standing
-from twinlease.model.states import FailoverState
+from twinlease.model.states import FailoverState, Role
 from twinlease.sidecar.clock import Clock
 from twinlease.sidecar.observed import Observed
 from twinlease.sidecar.reading import Records
@@ -27,6 +28,15 @@ _AGAIN_SECONDS = 2.0
 _REFUSED_SECONDS = 60.0
 
 
+class _Begun(NamedTuple):
+    """The start of a server that is cut off, since when it is, the longest lease, and whether it is the primary."""
+
+    started_at: float
+    since: int
+    longest: int
+    primary: bool
+
+
 class Holder:
     """Keeps track of which leases are to be held, and has them held.
 
@@ -40,7 +50,7 @@ class Holder:
         self._wall = wall
         self._records: Records | None = None
         self._schedule = Schedule(since=0, longest=0)
-        self._begun: tuple[float, int, int] | None = None
+        self._begun: _Begun | None = None
         self._held = 0
         self._trouble = ""
 
@@ -72,8 +82,8 @@ class Holder:
         except (ControlError, OSError) as error:
             self._troubled(str(error))
 
-    def _cut_off(self, now: Observed) -> tuple[float, int, int] | None:
-        """Return the server's start, since when it is cut off, and the longest lease; None: it is not."""
+    def _cut_off(self, now: Observed) -> _Begun | None:
+        """Return what is known of a server that is cut off; None: it is not."""
         said = now.failover
         if now.guard is None or not now.running or said is None:
             return None
@@ -82,12 +92,12 @@ class Holder:
         if not now.longest:
             self._troubled("the longest lease is not known")
             return None
-        return now.guard.started_at, said.since, now.longest
+        return _Begun(now.guard.started_at, said.since, now.longest, primary=now.role is Role.PRIMARY)
 
-    def _begin(self, begun: tuple[float, int, int]) -> None:
+    def _begin(self, begun: _Begun) -> None:
         self._begun = begun
         self._records = Records(self._open)
-        self._schedule = Schedule(since=begun[1], longest=begun[2])
+        self._schedule = Schedule(since=begun.since, longest=begun.longest, primary=begun.primary)
 
     def _end(self) -> None:
         if self._records is not None:
@@ -103,10 +113,14 @@ class Holder:
         due = self._schedule.next(now, _AT_ONCE, again=now + _AGAIN_SECONDS)
         if not due:
             return False
-        addresses = [IPv4Address(address) for address in due]
-        refused = control.hold(addresses, hold.until(now, longest=self._schedule.longest))
+        left = [IPv4Address(address) for address in due if address in self._schedule.left]
+        leases = [IPv4Address(address) for address in due if address not in self._schedule.left]
+        until = hold.until(now, longest=self._schedule.longest)
+        refused = dict(control.leave(left, until)) if left else {}
+        if leases:
+            refused |= control.hold(leases, until)
         if not self._held:
-            _log.info("leases are held while cut off", extra=kv(first=addresses[0]))
+            _log.info("leases are held while cut off", extra=kv(first=IPv4Address(due[0])))
         self._held += len(due) - len(refused)
         for address, why in refused.items():
             self._schedule.postpone(int(address), now + _REFUSED_SECONDS)
@@ -125,15 +139,19 @@ class Schedule:
     Attributes:
         longest: The longest lease that the partner may give, seconds.
         leases: The last record of each address that is leased, or is no more by this server's word alone.
+        left: The same of each that by this server's word alone is its partner's to give.
 
     Args:
         since: When the server was cut off, seconds since the epoch.
         longest: The longest lease that the partner may give, seconds.
+        primary: The server is that.
     """
 
-    def __init__(self, *, since: int, longest: int) -> None:
+    def __init__(self, *, since: int, longest: int, primary: bool = False) -> None:
         self.longest = longest
         self.leases: dict[int, Binding] = {}
+        self.left: dict[int, Binding] = {}
+        self._primary = primary
         self._since = since
         self._due: dict[int, float] = {}
         self._order: list[tuple[float, int]] = []
@@ -142,11 +160,15 @@ class Schedule:
         """Take in the last record of an address."""
         if hold.declined(last, since=self._since, leased=last.address in self.leases):
             last = last._replace(standing=Standing.RELEASED)
+        if last.left and self._primary:
+            self.left[last.address] = last
+        else:
+            self.left.pop(last.address, None)
         if last.standing is Standing.LEASED or last.standing in ENDED:
             self.leases[last.address] = last
         else:
             self.leases.pop(last.address, None)
-        due = hold.due(last, since=self._since, longest=self.longest)
+        due = hold.due(last, since=self._since, longest=self.longest, primary=self._primary)
         if due is None:
             self._due.pop(last.address, None)
         else:
@@ -187,7 +209,7 @@ class _Known:
         """Yield what this reader does not know. Errors as ``BindingLog.news``."""
         if not self._begun:
             self._begun = True
-            yield from list(self._schedule.leases.values())
+            yield from [*self._schedule.leases.values(), *self._schedule.left.values()]
         while True:
             found: list[Binding] = []
 

@@ -25,6 +25,7 @@ CASES = {
     "one that was held before is held again": (last(LEASED, SINCE - 5000, SINCE + 5000), SINCE + 5000 - 3604),
     "whatever its client did long ago": (last(LEASED, 0, SINCE + 5000), SINCE + 5000 - 3604),
     "never before the epoch": (last(LEASED, SINCE, 0), 0.0),
+    "what is the partner's to give is nothing of a secondary's": (last(OTHER)._replace(left=SINCE), None),
 }
 
 
@@ -32,6 +33,15 @@ CASES = {
 def test_when_a_lease_is_due(case: str) -> None:
     binding, expected = CASES[case]
     assert hold.due(binding, since=SINCE, longest=LONGEST) == expected
+
+
+@pytest.mark.parametrize(
+    ("ends", "due"), [(5, hold.AT_ONCE), (SINCE - 5, SINCE - 5 - 3604), (SINCE + 5400, SINCE + 5400 - 3604)]
+)
+def test_when_a_primary_tells_anew_what_it_left_to_its_partner(ends: int, due: float) -> None:
+    left = last(OTHER, 0, SINCE)._replace(left=ends)
+    assert hold.due(left, since=SINCE, longest=LONGEST, primary=True) == due
+    assert hold.due(left._replace(left=0), since=SINCE, longest=LONGEST, primary=True) is None
 
 
 @pytest.mark.parametrize(

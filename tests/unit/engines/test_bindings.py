@@ -53,6 +53,29 @@ def test_the_times_of_a_lease(file: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("lines", "left"),
+    [
+        ("tstp 6 2026/11/21 22:05:18;", True),
+        ("", True),  # dhcpd takes the end for what is to be told
+        ("tstp 6 2026/11/21 22:05:18;\n  atsfp 6 2026/11/21 22:05:18;", False),
+        ("tstp 6 2026/11/21 22:05:18;\n  rewind binding state free;", False),  # it was not sent yet
+        ("tstp 6 2026/11/21 22:05:18;\n  rewind binding state released;", True),  # our sidecar says it anew
+    ],
+)
+def test_what_was_left_to_the_partner_without_an_answer(lines: str, left: bool, file: Path) -> None:  # noqa: FBT001  # a case
+    text = f"lease 10.0.0.1 {{\n  ends 6 2026/11/21 22:05:18;\n  binding state backup;\n  {lines}\n}}\n"
+    file.write_text(text + text.replace("0.1", "0.2").replace("state backup", "state free"))
+    assert [each.left for each in everything(file)] == [1_795_298_718 * left, 0]
+
+
+def test_what_was_left_to_the_partner_is_so_until_the_instant_that_is_told(file: Path) -> None:
+    file.write_text(
+        "lease 10.0.0.1 {\n  ends 6 2026/11/21 22:05:18;\n  tstp 6 2026/11/21 23:05:18;\n  binding state backup;\n}\n"
+    )
+    assert [(each.ends, each.left) for each in everything(file)] == [(1_795_298_718, 1_795_298_718 + 3600)]
+
+
 DECLINED = 1_795_302_318
 
 

@@ -156,7 +156,7 @@ def test_partner_down_that_was_not_taken_is_an_error() -> None:
 
 
 def in_binding(state: int, ends: int) -> Mapping[str, bytes]:
-    return {"state": state.to_bytes(4, "big"), "ends": ends.to_bytes(4, "big")}
+    return {"state": state.to_bytes(4, "big"), "ends": ends.to_bytes(4, "big"), "starts": (800).to_bytes(4, "big")}
 
 
 @pytest.mark.parametrize(
@@ -173,6 +173,26 @@ def test_what_may_be_somebodys_is_held_and_never_shortened(state: int, ends: int
     )
     assert dhcpd.written == wanted
     assert all(list(attributes) == ["ends", "state"] for _, _, attributes in dhcpd.written)  # dhcpd heeds the order
+
+
+def test_what_is_left_to_the_partner_was_released_until_then_and_is_the_partners_again() -> None:
+    mine, freed, given = (in_binding(state, 900) for state in (7, 1, 2))
+    between = in_binding(4, 1000), freed, in_binding(4, 900)  # the last one was released by its client since
+    dhcpd = Dhcpd([mine, freed, given, *between])
+    addresses = [IPv4Address(f"10.0.0.{number}") for number in (1, 2, 3)]
+    assert IscControl(dhcpd.connect, "lan").leave(addresses, 1000) == {}
+    released = {"ends": (1000).to_bytes(4, "big"), "state": b"\0\0\0\4"}
+    again = {"state": b"\0\0\0\7", "ends": (800).to_bytes(4, "big")}
+    assert dhcpd.written == [("lease", "10.0.0.1", released), ("lease", "10.0.0.1", again)]
+    # dhcpd heeds the order.
+    assert [list(attributes) for _, _, attributes in dhcpd.written] == [["ends", "state"], ["state", "ends"]]
+
+
+def test_what_cannot_be_left_is_told() -> None:
+    dhcpd = Dhcpd([None, in_binding(7, 0), None, in_binding(4, 1000)])
+    addresses = [IPv4Address("10.0.0.1"), IPv4Address("10.0.0.2")]
+    assert IscControl(dhcpd.connect, "lan").leave(addresses, 1000) == {addresses[0]: "error 23 no object"}
+    assert [name for _, name, _ in dhcpd.written] == ["10.0.0.2", "10.0.0.2"]
 
 
 def test_what_cannot_be_held_is_told_and_keeps_nothing_else_from_it() -> None:

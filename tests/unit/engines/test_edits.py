@@ -25,6 +25,7 @@ STATES = ["active", "free", "backup", "abandoned", "expired", "released", "reset
 PROMISED = {"active", "expired", "released", "reset"}
 KNOWN = re.compile(r"^  (?:starts|cltt|hardware|uid|client-hostname) .*", re.MULTILINE)
 TOLD = re.compile(r"^  (?:tstp|atsfp|rewind) .*", re.MULTILINE)
+TIMES = re.compile(r"^  (tstp|tsfp|atsfp) \d (.*);", re.MULTILINE)
 NEXT = re.compile(r"^  next binding state (\w+);", re.MULTILINE)
 NOTHING = "  tstp 4 1970/01/01 00:00:00;"
 RECOVERING = b'failover peer "lan" state {\n  my state recover;\n  partner state unknown-state;\n}\n'
@@ -59,10 +60,13 @@ def ends(record: str) -> float:
     return calendar.timegm(when)
 
 
+def instant(record: str) -> bytes:
+    return records.Lease(b"", record.encode("latin-1"), whole=True, start=0, end=0).ends
+
+
 def kept(record: str, now: float) -> bool:
     """Tell whether an address may be somebody's: by its state, or by an end to come beside a client."""
-    end = records.Lease(b"", record.encode("latin-1"), whole=True, start=0, end=0).ends
-    early = state(record) in {"free", "backup"} and "hardware" in record and end > records.text(int(now))
+    early = state(record) in {"free", "backup"} and "hardware" in record and instant(record) > records.text(int(now))
     return state(record) in PROMISED or early
 
 
@@ -300,7 +304,8 @@ def _acknowledged(record: bytes, when: str) -> bytes:
 
 
 acknowledged = st.sampled_from(["", "6 2026/11/21 15:59:59", "6 2026/11/21 16:00:00", "never"])
-resumed = st.builds(_acknowledged, leases, acknowledged)
+told = leases.map(lambda record: record.replace(b"  rewind binding state free;\n", b""))
+resumed = st.builds(_acknowledged, leases | told, acknowledged)
 
 
 @settings(max_examples=200, deadline=None)
@@ -324,7 +329,15 @@ def test_who_resumes_announces_no_lease_as_over_that_may_run(role: Role, parts: 
             old = before[address]
             unheard = not re.search(r"^  atsfp (?:6 2026/11/21 16:00:00|never);$", old, re.MULTILINE)
             over = "  ends 6 2026/11/21 15:30:00;" in old
-            if kept(old, begin) and (unheard or over):
+            if role is Role.PRIMARY and state(old) == "backup" and unheard and "rewind" not in old:
+                changed = True  # the partner may have given it to somebody, and goes by that word all the same
+                assert (state(record), NEXT.findall(record), instant(record)) == ("backup", [], instant(old))
+                assert KNOWN.findall(record) == KNOWN.findall(old)
+                told = dict(TIMES.findall(record))
+                assert list(told) == ["tstp", "tsfp"]
+                assert all(when.encode() > records.text(int(begin) + HOLD + 25) for when in told.values())
+                assert "rewind" not in record
+            elif kept(old, begin) and (unheard or over):
                 changed = True
                 # A primary that heard that it is over may have given it away, and one that did not lets it end.
                 unsaid = role is Role.SECONDARY and state(old) in PROMISED - {"active"}
@@ -341,3 +354,19 @@ def test_who_resumes_announces_no_lease_as_over_that_may_run(role: Role, parts: 
         assert {a: again[a] for a, r in after.items() if NOTHING in r} == {
             a: r for a, r in after.items() if NOTHING in r
         }
+
+
+@pytest.mark.parametrize(("left", "promised"), [(100, True), (-100, False)])
+def test_what_was_left_to_the_partner_until_an_instant_to_come_it_may_have_promised_so_long(
+    tmp_path: Path, left: int, *, promised: bool
+) -> None:
+    path = tmp_path / "dhcpd.leases"
+    when = records.statement(records.text(int(time.time()) + left))
+    record = lease("10.0.0.7", "backup").replace(b"  rewind binding state free;\n", b"")
+    record = record.replace(b"tstp 6 2026/11/21 16:00:00", b"tstp " + when)
+    path.write_bytes(record)
+    edited(path, "resume", {"hold": HOLD, "role": Role.PRIMARY})
+    assert state(last_records(path.read_bytes())["10.0.0.7"]) == "backup"
+    assert state(last_records(edited(path, "survive", SURVIVE))["10.0.0.7"]) == "active"  # it may have heard that
+    path.write_bytes(record)
+    assert (state(last_records(edited(path, "survive", SURVIVE))["10.0.0.7"]) == "active") == promised

@@ -32,6 +32,7 @@ class Server:
         self.date = NOW
         self.told = 0
         self.held: list[int] = []
+        self.freed: list[int] = []
         self.refused = ""
         self.deaf = 0
         self.on_hold: Callable[[], None] = lambda: None
@@ -50,10 +51,11 @@ class Server:
         """Tell its states."""
         return replace(in_states(self.state, self.partner), since=self.since)
 
-    def hold(self, addresses: Sequence[IPv4Address], until: int) -> Mapping[IPv4Address, str]:
+    def hold(self, addresses: Sequence[IPv4Address], until: int, *, free: bool = False) -> Mapping[IPv4Address, str]:
         """Hold, and write that down."""
         self.on_hold()
         self.held += map(int, addresses)
+        self.freed += map(int, addresses if free else ())
         if self.deaf:
             self.deaf -= 1
         else:
@@ -65,6 +67,9 @@ class Server:
         self.told += 1
         self.state, self.since = DOWN, self.date
         return self.failover()
+
+
+LEFT = Binding(7, Standing.FREE, 0, NOW - 60, left=NOW + 60)
 
 
 def enter(server: Server) -> Entered | None:
@@ -96,6 +101,13 @@ def test_what_came_meanwhile_is_held_too() -> None:
     server.on_hold = expire
     assert enter(server) is not None
     assert server.held == [1, 2]
+
+
+@pytest.mark.parametrize(("binding", "held"), [(LEFT, [7]), (LEFT._replace(left=NOW), []), (LEFT._replace(left=0), [])])
+def test_what_was_left_to_the_partner_until_an_instant_to_come_is_held_too(binding: Binding, held: list[int]) -> None:
+    server = Server(binding)
+    assert enter(server) is not None
+    assert (server.held, server.freed) == (held, held)
 
 
 def test_what_the_server_itself_gives_meanwhile_is_its_own_promise() -> None:

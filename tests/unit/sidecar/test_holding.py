@@ -7,13 +7,13 @@ from typing import cast
 import pytest
 from msgspec.structs import replace
 
-from tests.unit.sidecar.snapshots import GRANT, NEW, OWN, guard, in_states, lease, observed
+from tests.unit.sidecar.snapshots import GRANT, NEW, OWN, guard, in_states, lease, observed, server
 from twinlease.api.servinglease import Bound
 from twinlease.engines.protocol import Control, ControlError
 from twinlease.model.binding import Binding, Standing
 from twinlease.model.states import FailoverState
 from twinlease.sidecar.holding import Holder, Schedule
-from twinlease.sidecar.observed import LastLease, Observed
+from twinlease.sidecar.observed import Desired, LastLease, Observed
 
 SINCE, LONGEST = 1_700_000_000, 600
 ADDRESS = int(IPv4Address("10.0.0.1"))
@@ -25,6 +25,10 @@ def ended(address: int = ADDRESS) -> Binding:
 
 def leased(address: int = ADDRESS, ends: int = SINCE + LONGEST) -> Binding:
     return Binding(address, Standing.LEASED, SINCE, ends)
+
+
+def left(address: int = ADDRESS, told: int = SINCE - 9) -> Binding:
+    return Binding(address, Standing.FREE, 0, SINCE - 9, left=told)
 
 
 def free(address: int = ADDRESS) -> Binding:
@@ -42,6 +46,7 @@ class World:
         self.now = float(SINCE)
         self.records: list[Binding] = []
         self.held: list[tuple[int, int]] = []
+        self.left: list[tuple[int, int]] = []
         self.failure: ControlError | None = None
         self.refused: dict[IPv4Address, str] = {}
         self.deaf = False
@@ -75,11 +80,21 @@ class World:
                     self.records.append(leased(int(address), until))
         return {address: why for address, why in self.refused.items() if address in addresses}
 
+    def leave(self, addresses: Sequence[IPv4Address], until: int) -> Mapping[IPv4Address, str]:
+        """Leave them to the partner, and write that down."""
+        self.left += [(int(address), until) for address in addresses]
+        self.records += [left(int(address), until) for address in addresses]
+        return {}
+
 
 def snapshot(local: FailoverState = FailoverState.COMMUNICATIONS_INTERRUPTED, **changes: object) -> Observed:
     said = replace(in_states(local, FailoverState.NORMAL), since=SINCE)
     now = observed(guard=guard(NEW), failover=said, lease=lease(GRANT, OWN, max_lease=Bound(duration="10m")))
     return replace(now, **changes)
+
+
+def secondary() -> Observed:
+    return snapshot(desired=Desired(object=server(role="secondary")))
 
 
 @pytest.fixture
@@ -117,6 +132,31 @@ def test_it_is_held_again_before_a_new_promise_could_outlast_it(world: World, ho
             break
     assert world.held
     assert world.held[0][1] > world.now + LONGEST
+
+
+def test_what_a_primary_left_to_its_partner_it_tells_anew_before_that_is_over(world: World, holder: Holder) -> None:
+    world.records = [ended(ADDRESS + 1), left(), left(ADDRESS + 2), free(ADDRESS + 2)]
+    assert tend(holder, world) == [ADDRESS + 1]
+    assert world.left == [(ADDRESS, world.held[0][1])]
+    tend(holder, world)
+    assert len(world.left) == 1
+    while len(world.left) == 1:
+        assert world.left[0][1] > world.now + LONGEST
+        world.now += 1
+        tend(holder, world)
+    assert world.left[1][1] > world.now + LONGEST
+
+
+def test_what_is_a_secondarys_to_give_it_leaves_alone(world: World, holder: Holder) -> None:
+    world.records = [left(), ended(ADDRESS + 1)]
+    assert tend(holder, world, secondary()) == [ADDRESS + 1]
+    assert world.left == []
+
+
+def test_who_reads_the_leases_next_hears_what_was_left(world: World, holder: Holder) -> None:
+    world.records = [left()]
+    tend(holder, world)
+    assert list(holder.log().news()) == [left(), left(told=world.left[0][1])]
 
 
 def test_what_is_free_again_is_left_alone(world: World, holder: Holder) -> None:

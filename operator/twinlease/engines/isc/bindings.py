@@ -53,5 +53,6 @@ class IscBindingLog:
 def _binding(address: int, state: str, lease: records.Lease) -> Binding:
     ends = records.LATEST if lease.ends == records.NEVER else records.seconds(lease.ends)
     standing = _STANDINGS.get(state, Standing.OTHER)
+    left = records.seconds(lease.told or lease.ends) if lease.left else 0
     seen = ends - _ABANDONED_SECONDS if standing is Standing.OTHER else records.seconds(lease.seen)
-    return Binding(address, standing, seen, ends, ours=lease.ours)
+    return Binding(address, standing, seen, ends, ours=lease.ours, left=left)

@@ -10,7 +10,8 @@ Why ``survive`` is more than a state: dhcpd in partner-down frees a lease at the
 ``mclt`` after it began. What the partner promised unseen, up to its own end, ends later, and nothing in this file
 bounds it: only "the partner's end plus the longest lease" does. So every lease of which the partner may have promised
 something is extended to there. Free and backup addresses need no extension: this server gives away the partner's only
-``mclt`` after partner-down began, when all that the partner may have given of them unseen, ``mclt`` at most, is over.
+``mclt`` after partner-down began, when all that the partner may have given of them unseen, ``mclt`` at most, is over;
+but what it was told is its own to give with an instant to come, it may have given for longer than that.
 Source: measured, a duplicate without and none with the extension.
 
 Why ``recover`` is more than a state: what the file says of leases is old by then, but dhcpd queues at its start all
@@ -29,7 +30,10 @@ goes by the older word all the same. So whatever would be announced says that th
 partner can have given it by then; at worst an address is parked for that long. A secondary says nothing of leases that
 were over: a primary that heard of that frees them at once, whether its acknowledgement arrives or not, and may have
 given them to others since; one that did not hear lets them end. A primary says that they run: a secondary that merely
-heard that they are over gives them to nobody. Source: measured, leases given to others without, and none with it.
+heard that they are over gives them to nobody. What it does give are the addresses that a primary has left to it: that
+word, heard but not acknowledged, comes again, and a secondary that is normal takes it for a lease's end, unless the
+instant that is told with it is still to come. So it is. Source: measured, leases given to others without, and none
+with it.
 """
 
 import re
@@ -192,22 +196,24 @@ def _resume(lease_file: Path, parameters: _Parameters) -> str:
     if end >= records.LATEST:
         raise EditError(f"{HOLD} {parameters.hold} reaches beyond the last second that dhcpd knows")
     soon = records.text(now + _MEETING_SECONDS)
+    secondary = parameters.role == _SECONDARY
     promised: dict[bytes, records.Lease] = {}
+    others: dict[bytes, records.Lease] = {}
     with lease_file.open("rb") as old:
         for block in records.content(old):
-            _note(promised, {}, block, records.text(now))
-        due = [lease for lease in promised.values() if lease.ends < soon or _unacknowledged(lease)]
-        if not due:
+            _note(promised, others, block, records.text(now))
+            others = {address: lease for address, lease in others.items() if lease.left}
+        left = [] if secondary else [lease for lease in (*promised.values(), *others.values()) if lease.left]
+        due = [lease for lease in promised.values() if lease.ends < soon or lease.unacknowledged]
+        due = [lease for lease in due if secondary or not lease.left]
+        if not due and not left:
             return ""
-        unsaid = _OVER if parameters.role == _SECONDARY else frozenset[str]()
+        unsaid = _OVER if secondary else frozenset[str]()
         more = [(_unspoken if lease.state in unsaid else _extension)(lease, records.text(end)) for lease in due]
+        more += [_left_until(lease, records.text(end)) for lease in left]
         leasefile.replace(lease_file, old, _appended(records.content(old), more))
-    return f"resumes: {len(due)} leases of which the partner may know better are kept for {end - now} s"
-
-
-def _unacknowledged(lease: records.Lease) -> bool:
-    """Tell whether the server would announce a lease: dhcpd takes its end where the time to be told is missing."""
-    return (lease.told or lease.ends) > max(lease.acknowledged, records.text(0))
+    kept = f"{len(due)} leases of which the partner may know better are kept for {end - now} s"
+    return f"resumes: {kept}, {len(left)} addresses were left to it"
 
 
 def _rewritten(lease_file: Path, change: _Change, stanza: bytes, change_others: _Change | None = None) -> int:
@@ -247,9 +253,10 @@ def _note(promised: dict[bytes, records.Lease], others: dict[bytes, records.Leas
 
     A record that is damaged, which dhcpd may take for this or that, frees nothing. An address that is free before the
     end that stands beside it was freed by a clock that ran ahead, and its client goes by the end. Source: measured.
+    What was left to the partner with an instant to come, that one may promise until then as if this server knew.
     """
     for lease in records.leases(block):
-        if lease.whole and not (lease.state in _PROMISED or lease.state == _UNSAID or _freed_early(lease, now)):
+        if lease.whole and not (lease.state in _PROMISED or lease.state == _UNSAID or _early(lease, now)):
             promised.pop(lease.address, None)
             others[lease.address] = lease
             continue
@@ -260,7 +267,9 @@ def _note(promised: dict[bytes, records.Lease], others: dict[bytes, records.Leas
             promised.setdefault(lease.address, lease)
 
 
-def _freed_early(lease: records.Lease, now: bytes) -> bool:
+def _early(lease: records.Lease, now: bytes) -> bool:
+    if lease.left and lease.told > now:
+        return True
     return lease.state in _FREE and b"hardware ethernet" in lease.body and lease.ends > now
 
 
@@ -277,6 +286,15 @@ def _expired(lease: records.Lease) -> bytes:
 def _unspoken(lease: records.Lease, end: bytes) -> bytes:
     """Return such a record that ends at an instant, or later if the lease does."""
     return _record(lease, max(lease.ends, end), frozenset({b"cltt"}), b"expired", b"free", _NOTHING_TO_TELL)
+
+
+def _left_until(lease: records.Lease, end: bytes) -> bytes:
+    """Return the record of an address of which it is told anew that it is the partner's, with an instant.
+
+    For that the server waits, too, before it gives the address itself in partner-down.
+    """
+    told = b"".join(b"  %b %b;\n" % (name, records.statement(end)) for name in (b"tstp", b"tsfp"))
+    return _record(lease, lease.ends, frozenset({b"cltt"}), lease.state.encode("ascii"), b"", told)
 
 
 def _silenced(lease: records.Lease) -> bytes:

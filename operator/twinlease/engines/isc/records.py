@@ -27,6 +27,7 @@ _FAILOVER = re.compile(rb'^failover peer "[^"\n]*" state \{\n((?:[ \t].*\n)*)\}(
 _STATE = re.compile(rb"^[ \t]+binding state ([a-z]+);$", re.MULTILINE)
 _CLTT = re.compile(rb"^[ \t]+cltt (.+);", re.MULTILINE)
 _SEEN = re.compile(rb"^[ \t]+(?:starts|cltt) (.+);", re.MULTILINE)
+_REWIND = re.compile(rb"^[ \t]+rewind binding state ([a-z]+);$", re.MULTILINE)
 _ENDS = re.compile(rb"^[ \t]+ends (.+);", re.MULTILINE)
 _TOLD = re.compile(rb"^[ \t]+tstp (.+);", re.MULTILINE)
 _ACKNOWLEDGED = re.compile(rb"^[ \t]+atsfp (.+);", re.MULTILINE)
@@ -68,6 +69,12 @@ class Lease(NamedTuple):
         return found[1].decode("ascii") if found else ""
 
     @property
+    def rewind(self) -> str:
+        """The binding state that the partner knows at the latest; the state itself if the record names none."""
+        found = _REWIND.search(self.body)
+        return found[1].decode("ascii") if found else self.state
+
+    @property
     def ends(self) -> bytes:
         """When it ends, as text in the order of time; ``NEVER``, or empty if the record does not say."""
         return self._time(_ENDS)
@@ -91,6 +98,19 @@ class Lease(NamedTuple):
     def acknowledged(self) -> bytes:
         """The potential expiry that the partner has acknowledged, as text in the order of time; or empty."""
         return self._time(_ACKNOWLEDGED)
+
+    @property
+    def unacknowledged(self) -> bool:
+        """Whether the server would announce it: dhcpd takes its end where the time to be told is missing."""
+        return (self.told or self.ends) > max(self.acknowledged, text(0))
+
+    @property
+    def left(self) -> bool:
+        """Whether a primary has told its partner that the address is that one's to give, and heard no answer.
+
+        dhcpd records that it cannot take that back any more before it sends it. Source: dhcp_failover_send_bind_update.
+        """
+        return self.state == "backup" and self.rewind != "free" and self.unacknowledged
 
     def _time(self, line: re.Pattern[bytes]) -> bytes:
         found = line.search(self.body)
