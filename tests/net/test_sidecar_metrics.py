@@ -165,6 +165,12 @@ def test_a_takeover_and_a_return_show_in_every_step(normal: ManagedPair, lan: Na
         back = scraped("normal again", member, lan, lambda scrape: scrape.state("server_state") == "Normal", within=10)
         assert not list(back.all("server_recover_remaining_seconds"))
         assert not list(back.all("server_peer_addresses_usable_in_seconds"))
+    counted = Scrape.of(survivor, lan).value("server_interruptions_total")
+    assert counted >= 1
+    survivor.sidecar.signal(signal.SIGKILL)
+    survivor.sidecar.start()
+    anew = scraped("the next sidecar looks", survivor, lan, lambda scrape: scrape.state("server_state") == "Normal")
+    assert anew.value("server_interruptions_total") == counted, "else a restart counts as all interruptions before it"
 
 
 def test_without_the_api_a_promise_holds_and_failures_are_counted(normal: ManagedPair, lan: Namespace) -> None:
