@@ -5,7 +5,6 @@ them to somebody, and the primary tells it once more when they meet. dhcpd in no
 """
 
 import signal
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -19,12 +18,10 @@ from tests.lab.waiting import until
 from tests.net.apart import brief
 from tests.net.client import Clients, hardware_addresses
 from tests.net.jig import Jig, closing
-from tests.net.managed import managed
 from tests.net.services import PRIMARY, SECONDARY
-from tests.net.test_apart import IP, cut_short, settled, standing
-from tests.net.test_resume import MCLT, extend, leased
+from tests.net.test_apart import cut_short, standing
+from tests.net.test_resume import MCLT, extend, leased, released, started
 from twinlease.api.servinglease import Start
-from twinlease.decide.clocks import LIMIT_SECONDS
 from twinlease.model.states import FailoverState, Role
 
 How = Literal["dies", "is cut off"]
@@ -45,22 +42,10 @@ def early(how: How, *, ours: bool) -> tuple[int, list[float]]:
     whole = brief("10.77.0.100", "10.77.0.131", longest=LONGEST)
     whole = replace(whole, failover=replace(whole.failover, max_response_delay=PATIENCE, mclt=MCLT))
     with Jig(PRIMARY, SECONDARY) as jig, Clients.on(jig.clients) as crowd, ExitStack() as stack:
-        jig.configure(whole)
-        pair = stack.enter_context(managed(jig, max_lease=LONGEST)) if ours else None
-        file = jig.secondary.lease_file
-        if pair is None:
-            jig.start(whole)
-        else:
-            file = pair.secondary.guard.lease_dir / file.name
-            pair.start(whole)
-        people = settled(crowd)
+        pair, files = started(stack, jig, whole, ours=ours)
+        people = released(jig, crowd, unacknowledged)
         addresses = [each.address for each in people]
-        time.sleep(LIMIT_SECONDS + 1)  # else our sidecar takes a release for older than the lease, and has it kept
-        unacknowledged(jig)
-        jig.reach(Role.SECONDARY)
-        for each in people:
-            crowd.release(each.mac, each.address, IP[Role.SECONDARY])
-        known = partial(standing, file, addresses)
+        known = partial(standing, files[Role.SECONDARY], addresses)
         until("some are left to the secondary", lambda: "backup" in known(), timeout=PATIENCE / 2)
         crowd.lease(hardware_addresses(1, family=9), timeout=2)  # dhcpd writes down first what it took in
         if how == "is cut off":

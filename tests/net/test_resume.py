@@ -6,10 +6,11 @@ partner, alone since, has extended those leases; dhcpd announces the older word 
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -19,11 +20,12 @@ from tests.lab.waiting import until
 from tests.net.apart import Client, brief
 from tests.net.client import Clients, Kind, hardware_addresses
 from tests.net.jig import Jig, closing
-from tests.net.managed import managed
+from tests.net.managed import ManagedPair, managed
 from tests.net.services import PRIMARY, SECONDARY
 from tests.net.test_apart import IP, PEOPLE, cut_short, renew, settled, standing
 from twinlease.api.servinglease import Start
 from twinlease.decide.clocks import LIMIT_SECONDS
+from twinlease.model.service import Service
 from twinlease.model.states import FailoverState, Role
 
 Last = Literal["released", "renewed", "ended"]
@@ -109,21 +111,9 @@ def given_twice(*, ours: bool) -> tuple[int, list[float]]:
     whole = brief("10.77.0.100", "10.77.0.131", longest=3 * MCLT)
     whole = replace(whole, failover=replace(whole.failover, max_response_delay=2 * STALL, mclt=MCLT))
     with Jig(PRIMARY, SECONDARY) as jig, Clients.on(jig.clients) as crowd, ExitStack() as stack:
-        jig.configure(whole)
-        pair = stack.enter_context(managed(jig, max_lease=3 * MCLT)) if ours else None
-        files = {role: server.lease_file for role, server in jig.servers.items()}
-        if pair is None:
-            jig.start(whole)
-        else:
-            files = {role: member.guard.lease_dir / files[role].name for role, member in pair.members.items()}
-            pair.start(whole)
-        people = settled(crowd)
+        pair, files = started(stack, jig, whole, ours=ours)
+        people = released(jig, crowd, unacknowledged)
         addresses = [each.address for each in people]
-        time.sleep(LIMIT_SECONDS + 1)  # else our sidecar takes a release for older than the lease, and has it kept
-        unacknowledged(jig)
-        jig.reach(Role.SECONDARY)
-        for each in people:
-            crowd.release(each.mac, each.address, IP[Role.SECONDARY])
         # The secondary tells of three at a time: two are free then, and one is its own to give.
         freed = partial(standing, files[Role.PRIMARY], addresses)
         until("the primary frees some", lambda: freed().count("free") > 1, timeout=STALL)
@@ -150,6 +140,31 @@ def given_twice(*, ours: bool) -> tuple[int, list[float]]:
         assert pair is None or pair.operator.grant(Role.SECONDARY).start is Start.RESUME
         ends = {each.address: each.ends for each in others}
         return len(ends), cut_short(crowd, ends, former=[each.mac for each in people]) if ends else []
+
+
+def started(
+    stack: ExitStack, jig: Jig, whole: Service, *, ours: bool
+) -> tuple[ManagedPair | None, Mapping[Role, Path]]:
+    """Start two servers, and our sidecars beside them if they are ours; return the pair, and the lease files."""
+    jig.configure(whole)
+    files = {role: server.lease_file for role, server in jig.servers.items()}
+    if not ours:
+        jig.start(whole)
+        return None, files
+    pair = stack.enter_context(managed(jig, max_lease=3 * MCLT))
+    pair.start(whole)
+    return pair, {role: member.guard.lease_dir / files[role].name for role, member in pair.members.items()}
+
+
+def released(jig: Jig, crowd: Clients, unacknowledged: Callable[[Jig], None]) -> list[Client]:
+    """Have clients get leases and release them at the secondary, once something is acknowledged no more."""
+    people = settled(crowd)
+    time.sleep(LIMIT_SECONDS + 1)  # else our sidecar takes a release for older than the lease, and has it kept
+    unacknowledged(jig)
+    jig.reach(Role.SECONDARY)
+    for each in people:
+        crowd.release(each.mac, each.address, IP[Role.SECONDARY])
+    return people
 
 
 def unacknowledged(jig: Jig) -> None:
