@@ -18,6 +18,7 @@ from tests.lab.waiting import NotInTimeError, until
 from tests.rules.prometheus import Prometheus
 
 _EVERY = 0.5
+_FIRING = "firing"
 _LOOK_SECONDS = 1.0
 
 
@@ -44,9 +45,7 @@ class Watched:
     def firing(self) -> dict[Fired, dict[str, str]]:
         """Return the alerts that fire now, with their annotations."""
         return {
-            _fired(each["labels"]): each["annotations"]
-            for each in self.prometheus.alerts()
-            if each["state"] == "firing"
+            _fired(each["labels"]): each["annotations"] for each in self.prometheus.alerts() if each["state"] == _FIRING
         }
 
     def await_firing(self, name: str, timeout: float) -> dict[str, str]:
@@ -61,11 +60,14 @@ class Watched:
         return found
 
     def await_calm(self, timeout: float, but: Collection[str] = ()) -> None:
-        """Wait until no alert fires, but those of these names."""
+        """Wait until no alert fires, or would soon, but those of these names.
+
+        One that still waits would fire in what comes next: Prometheus hears of an end up to a scrape late.
+        """
         try:
             until("calm", lambda: not self._others(but), timeout=timeout, every=_EVERY)
         except NotInTimeError as error:
-            raise NotInTimeError(f"still firing after {timeout:g} s: {', '.join(self._others(but))}") from error
+            raise NotInTimeError(f"not calm after {timeout:g} s: {', '.join(self._others(but))}") from error
 
     def fired(self, begin: float, end: float | None = None) -> set[Fired]:
         """Return what fired at any time since a moment, or between two (Unix time)."""
@@ -73,7 +75,8 @@ class Watched:
         return {_fired(each["metric"]) for each in found}
 
     def _others(self, but: Collection[str]) -> list[str]:
-        return sorted(str(each) for each in self.firing() if each.name not in but)
+        active = ((_fired(each["labels"]), each["state"]) for each in self.prometheus.alerts())
+        return sorted(f"{fired} {state}" for fired, state in active if fired.name not in but)
 
 
 def _fired(labels: dict[str, Any]) -> Fired:
