@@ -263,7 +263,7 @@ def _view(case: Case, role: Role, target: str) -> ServerView:
         complaint=server.status.config.message,
         state=local,
         partner_state=partner,
-        fresh=case.snapshot.fresh(role) and server.status.daemon.running,
+        fresh=case.snapshot.runs(role),
         unheard=found is not None and found.phase == "Running" and not _heard(server, found),
         pod_current=found is None or found.meta.annotations.get(ANNOTATION_TEMPLATE) == template,
         pod_started=found is None or found.phase != "Pending",

@@ -9,6 +9,7 @@ from twinlease.api.pair import PairSpec
 from twinlease.controller.cache import Cache, PairKey
 from twinlease.controller.manifests.common import Owner, server_name
 from twinlease.controller.objects import Held, Lease, Node, Pair, Pod, Pool, Raw, Reservation, Server
+from twinlease.decide.pairview import entry
 from twinlease.decide.placement import Claim, Wish
 from twinlease.kube import protocol
 from twinlease.kube.protocol import Resource
@@ -60,12 +61,26 @@ class Snapshot(Struct, frozen=True, kw_only=True):
         node = self.nodes.get(pod.node)
         return node is not None and node.ready and server.status.pod_uid == pod.meta.uid
 
-    def state(self, role: Role) -> tuple[FailoverState, FailoverState]:
-        """Return a server's failover state and what it believes of its partner; Unknown unless fresh and running."""
+    def runs(self, role: Role) -> bool:
+        """Tell whether a server is known to run: by a fresh report, while it holds a grant.
+
+        Of one that was revoked and comes back with its node the last report is of before, and looks fresh.
+        """
+        spec = None if self.lease is None else self.lease.spec
+        granted = spec is None or bool(entry(spec, role).grant.holder)
         server = self.servers.get(role)
-        if server is None or not self.fresh(role) or not server.status.daemon.running:
+        return server is not None and granted and self.fresh(role) and server.status.daemon.running
+
+    def serves(self, role: Role) -> bool:
+        """Tell whether a server is known to answer every client that is its to answer."""
+        return self.runs(role) and self.servers[role].status.serving
+
+    def state(self, role: Role) -> tuple[FailoverState, FailoverState]:
+        """Return a server's failover state and what it believes of its partner; Unknown unless it is known to run."""
+        if not self.runs(role):
             return FailoverState.UNKNOWN, FailoverState.UNKNOWN
-        return _state(server.status.failover.state), _state(server.status.failover.partner_state)
+        told = self.servers[role].status.failover
+        return _state(told.state), _state(told.partner_state)
 
 
 def take(cache: Cache, key: PairKey) -> Snapshot:

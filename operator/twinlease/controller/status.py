@@ -145,11 +145,7 @@ class Reporter:
         return _verdict(VALID, FALSE, "InvalidSpec", "; ".join(map(str, problems)) + goes_on)
 
     def _available(self) -> Verdict:
-        serving = [
-            server.meta.name
-            for role, server in self._snapshot.servers.items()
-            if self._snapshot.fresh(role) and server.status.serving
-        ]
+        serving = [server.meta.name for role, server in self._snapshot.servers.items() if self._snapshot.serves(role)]
         if serving:
             return _verdict(AVAILABLE, TRUE, "Serving", f"Answering clients: {' and '.join(serving)}")
         if not self._accepted.established:
@@ -208,7 +204,7 @@ class Reporter:
             address=server.status.network.address,
             state=str(local),
             partner_state=str(partner),
-            serving=self._snapshot.fresh(role) and server.status.serving,
+            serving=self._snapshot.serves(role),
             config=server.status.config.revision[:12],
             permit=server.status.permit.kind,
             kernel_fence=self._fenced(role),
