@@ -49,6 +49,7 @@ def kill(actor: Actor, process: str) -> Do:
         f"kill the {actor}'s {_NAMES[process]}",
         lambda stage: stage.faults.kill_processes(stage.processes(actor, process)),
         FAULT,
+        ends=process != DHCPD,  # its guard starts that one
     )
 
 
@@ -64,7 +65,10 @@ def freeze(actor: Actor, process: str) -> Do:
 def kill_pod(actor: Actor) -> Do:
     """Kill everything in a server's pod at once."""
     return Do(
-        f"kill the {actor}'s pod", lambda stage: stage.faults.kill_pod(stage.node(actor), stage.uid(actor)), FAULT
+        f"kill the {actor}'s pod",
+        lambda stage: stage.faults.kill_pod(stage.node(actor), stage.uid(actor)),
+        FAULT,
+        ends=True,
     )
 
 

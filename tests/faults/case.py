@@ -5,7 +5,7 @@ run. Moments are named by the steps that make them: `("fault", 5.0)` is five sec
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -88,15 +88,17 @@ class Do:
         says: What, in the imperative.
         act: How.
         mark: Name of the moment at which it is in force.
+        ends: It ends containers of servers, for the kubelet to start again.
     """
 
     says: str
     act: "Callable[[Stage], object]"
     mark: str = ""
+    ends: bool = False
 
     def at(self, mark: str) -> "Do":
         """Return the same with a mark."""
-        return Do(self.says, self.act, mark)
+        return replace(self, mark=mark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,11 @@ class Case:
     spec: Mapping[str, Any] = field(default_factory=dict)
     nearest: bool = False
     needs: frozenset[str] = frozenset()
+
+    @property
+    def ends(self) -> bool:
+        """Tell whether containers end in it that the kubelet is to start again."""
+        return any(isinstance(step, Do) and step.ends for step in self.steps)
 
     def runs(self, wanted: int, nearest: int) -> int:
         """Return how often it is run when others are run `wanted` times."""
