@@ -135,7 +135,7 @@ class Server:
 
     def survive(self, hold: int) -> FailoverStatus:
         """Start dhcpd alone, in partner-down and with a dead partner's leases kept, as a guard and a sidecar do."""
-        self.start("survive", relationship=self._service.failover.name, hold=hold)
+        self.start("survive", relationship=self._service.failover.name, hold=hold, role=self.role)
         return self.enter_partner_down()
 
     def survive_running(self, hold: int) -> Entered | None:

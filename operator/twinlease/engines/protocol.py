@@ -142,7 +142,7 @@ class Control(Protocol):
             Those that the server refused, and why.
 
         Raises:
-            ControlError: No answer within the deadline, or a refused key; some may be released by then.
+            ControlError: It is not cut off (nothing was written), no answer within the deadline, or a refused key.
         """
 
     def close(self) -> None:

@@ -159,17 +159,19 @@ def _held(control: Control, log: BindingLog, began: int, until: int, deadline: f
                 return False
         anew, read_by = True, deadline
         short = [each for each in last.values() if _short(each, began, until)]
-        if len(short) > _MOST or time.monotonic() > deadline:
+        if len(short) > _MOST or any(each.left for each in short) or time.monotonic() > deadline:
             return False
         if not short:
             return True
         for each in short:  # one by one: between two messages the server answers whoever waits
-            if time.monotonic() > deadline or control.hold([IPv4Address(each.address)], until, free=bool(each.left)):
+            if time.monotonic() > deadline or control.hold([IPv4Address(each.address)], until):
                 return False
 
 
 def _short(last: Binding, began: int, until: int) -> bool:
-    if last.left:  # with an instant to come the partner may promise it until then as if this server knew
+    # With an instant to come the partner may promise it until then as if this server knew, which does not know to whom.
+    # Leased again it would be the client's before: only the edit keeps it from everybody.
+    if last.left:
         return last.left > began
     return last.standing in ENDED or (last.standing is Standing.LEASED and last.ends < until)
 

@@ -11,8 +11,9 @@ Why ``survive`` is more than a state: dhcpd in partner-down frees a lease at the
 bounds it: only "the partner's end plus the longest lease" does. So every lease of which the partner may have promised
 something is extended to there. Free and backup addresses need no extension: this server gives away the partner's only
 ``mclt`` after partner-down began, when all that the partner may have given of them unseen, ``mclt`` at most, is over;
-but what it was told is its own to give with an instant to come, it may have given for longer than that.
-Source: measured, a duplicate without and none with the extension.
+but what it was told is its own to give with an instant to come, it may have given for longer than that, and to whom
+this server does not know. So that is leased to nobody: the client before would come back for it. Source: measured, a
+duplicate without and none with the extension.
 
 Why ``recover`` is more than a state: what the file says of leases is old by then, but dhcpd queues at its start all
 that it may not have told, and sends it with the next change after it has connected, at the latest when it is normal. A
@@ -60,8 +61,8 @@ HOLD = "hold"
 ROLE = "role"
 """Parameter: which of the two servers it is, ``primary`` or ``secondary``."""
 
-_SECONDARY = "secondary"
-_ROLES = frozenset({"primary", _SECONDARY})
+_PRIMARY, _SECONDARY = "primary", "secondary"
+_ROLES = frozenset({_PRIMARY, _SECONDARY})
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}", re.ASCII)
 
@@ -186,7 +187,13 @@ def _survive(lease_file: Path, parameters: _Parameters) -> str:
     if end >= records.LATEST:
         raise EditError(f"{HOLD} {parameters.hold} reaches beyond the last second that dhcpd knows")
     stanza = _stanza(parameters.relationship, "partner-down", "communications-interrupted")
-    extended = _rewritten(lease_file, lambda lease: _extension(lease, records.text(end)), stanza)
+    now, until = records.text(int(time.time())), records.text(end)
+    primary = parameters.role == _PRIMARY
+
+    def kept(lease: records.Lease) -> bytes:
+        return (_nobodys if primary and _strangers(lease, now) else _extension)(lease, until)
+
+    extended = _rewritten(lease_file, kept, stanza)
     return f"survives alone: {extended} leases that the partner may have promised are kept for {parameters.hold + 1} s"
 
 
@@ -271,6 +278,23 @@ def _early(lease: records.Lease, now: bytes) -> bool:
     if lease.left and lease.told > now:
         return True
     return lease.state in _FREE and b"hardware ethernet" in lease.body and lease.ends > now
+
+
+def _strangers(lease: records.Lease, now: bytes) -> bool:
+    """Tell whether what a primary is to keep is promised to somebody whom it does not know, if to anybody.
+
+    What ends later than it was released was not given back: it is the partner's, which was being told anew.
+    """
+    return lease.left or (lease.state == "released" and lease.ends > now)
+
+
+def _nobodys(lease: records.Lease, end: bytes) -> bytes:
+    """Return a record that leases an address until an instant to a client that there is not.
+
+    Without any the partner would not take it.
+    """
+    body = b"  hardware ethernet 00:00:00:00:00:00;\n"
+    return _record(lease._replace(body=body), end, frozenset(), b"active", b"expired")
 
 
 def _extension(lease: records.Lease, end: bytes) -> bytes:
