@@ -217,10 +217,13 @@ class Doer:
 
     def _execute(self, epoch: int) -> None:
         _log.info("order is carried out", extra=kv(epoch=epoch))
+        if self._board.now.state is FailoverState.PARTNER_DOWN:  # else whoever comes after us takes it for our doing
+            self._board.keep_tenure(replace(self._board.now.tenure, surviving=True))
         self._parts.durable.set(consumed=epoch)
         self._board.observe(found=replace(self._board.now.found, record=self._parts.durable.record))
         running = self._enter_running()
         if running is not None and running.problem:
+            self._board.keep_tenure(replace(self._board.now.tenure, surviving=False))
             self._answer(epoch, Answer.REFUSED, running.problem)
             return
         if running is not None:
