@@ -122,6 +122,21 @@ def test_only_what_is_new_is_told_and_all_of_another_file(file: Path) -> None:
     log.close()
 
 
+def test_what_was_not_read_yet_of_a_file_that_is_replaced_is_told_first(file: Path) -> None:
+    """In the other one only the last record of an address is: it may contradict what was given just before."""
+    file.write_bytes(lease("10.0.0.1", "free"))
+    log = IscBindingLog(file)
+    assert [each.standing for each in log.news()] == [Standing.FREE]
+    with file.open("ab") as growing:
+        growing.write(lease("10.0.0.1", "active") + lease("10.0.0.1", "released"))
+    other = file.with_name("new")
+    other.write_bytes(lease("10.0.0.1", "released"))
+    other.replace(file)
+    assert [each.standing for each in log.news()] == [Standing.LEASED, Standing.RELEASED, Standing.RELEASED]
+    assert list(log.news()) == []
+    log.close()
+
+
 def test_it_may_be_taken_bit_by_bit_and_what_was_not_taken_comes_again(file: Path) -> None:
     file.write_bytes(b"".join(lease(f"10.0.0.{n}", "released") for n in range(1, 4)))
     log = IscBindingLog(file)

@@ -28,12 +28,16 @@ class IscBindingLog:
         self._follower = Follower(lease_file)
 
     def news(self) -> Iterator[Binding]:
-        """Yield what was recorded since the last call, or everything if the file is another one since.
+        """Yield what was recorded since the last call; of another file everything, behind the rest of the one before.
 
         Raises:
             OSError: The file cannot be read. A file that does not exist (yet) counts as empty.
         """
-        self._follower.changed()
+        yield from self._new()  # of a file that was replaced since: in the next one of each address only the last is
+        if self._follower.changed():
+            yield from self._new()
+
+    def _new(self) -> Iterator[Binding]:
         for block in self._follower.new():
             for lease in records.leases(block):
                 state = lease.state
