@@ -141,7 +141,8 @@ class Server:
     def survive_running(self, hold: int) -> Entered | None:
         """Have a dhcpd that runs enter partner-down with a dead partner's leases kept, as a sidecar does."""
         with closing(self.control()) as control:
-            return enter_running(control, self.engine.binding_log(self.lease_file), time.time, hold=hold)
+            log = self.engine.binding_log(self.lease_file)
+            return enter_running(control, log, time.time, hold=hold, role=self.role)
 
     def recover(self) -> None:
         """Start dhcpd so that it learns everything from its partner first."""

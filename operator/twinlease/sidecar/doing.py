@@ -14,7 +14,7 @@ from twinlease.engines.protocol import BindingLog, ControlError
 from twinlease.ipc.client import GuardStatus, GuardUnreachable, Start
 from twinlease.ipc.protocol import Code, FenceSpec, Mode, ProtocolError
 from twinlease.log import kv
-from twinlease.model.states import FailoverState
+from twinlease.model.states import FailoverState, Role
 from twinlease.netlink.choose import Network
 from twinlease.sidecar import orders
 from twinlease.sidecar.board import Board
@@ -246,7 +246,8 @@ class Doer:
             return None
         self._board.observe(stepped=0.0)  # what stepped before does no harm: nothing was kept by it
         control = self._parts.probe.control(self._looker.spoken(self._spec))
-        entered = enter_running(control, self._log(), self._parts.clocks.wall, hold=self._board.now.longest)
+        now, wall = self._board.now, self._parts.clocks.wall
+        entered = enter_running(control, self._log(), wall, hold=now.longest, role=Role(self._spec.role))
         if entered is None:
             return None
         self._board.observe(failover=entered.failover, answered=True)

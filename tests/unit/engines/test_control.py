@@ -194,6 +194,16 @@ def test_what_cannot_be_left_is_told() -> None:
     assert [name for _, name, _ in dhcpd.written] == ["10.0.0.2", "10.0.0.2"]
 
 
+@pytest.mark.parametrize(
+    ("state", "client", "written"),
+    [(2, b"", True), (3, b"", True), (2, b"\2", False), (1, b"", False), (5, b"", False)],
+)
+def test_what_was_nobodys_is_retired(state: int, client: bytes, *, written: bool) -> None:
+    dhcpd = Dhcpd([{**in_binding(state, 900), "hardware-address": client}])
+    assert IscControl(dhcpd.connect, "lan").retire([IPv4Address("10.0.0.1")]) == {}
+    assert dhcpd.written == ([("lease", "10.0.0.1", {"state": b"\0\0\0\5"})] if written else [])
+
+
 @pytest.mark.parametrize("number", [1, 2, 4, 5, 6, 254])
 def test_who_is_not_cut_off_leaves_nothing_anew(number: int) -> None:
     """The partner would hear that it was released, and end what it has given."""

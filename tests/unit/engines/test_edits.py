@@ -392,6 +392,36 @@ def test_what_was_released_until_an_instant_to_come_was_being_left_to_the_partne
         assert KNOWN.findall(after) == KNOWN.findall(lease("10.0.0.7", "released").decode())
 
 
+@pytest.mark.parametrize(
+    ("rewind", "unheard", "kept"),
+    [
+        ("active", True, Role),
+        ("", True, Role),  # the link had stalled when it was declined
+        ("free", True, [Role.SECONDARY]),
+        ("backup", True, [Role.PRIMARY]),
+        ("active", False, []),
+    ],
+)
+def test_what_a_client_declined_is_nobodys_where_the_partner_may_have_leased_it_again(
+    tmp_path: Path,
+    rewind: str,
+    unheard: bool,  # noqa: FBT001  # a case
+    kept: Sequence[Role],
+) -> None:
+    path = tmp_path / "dhcpd.leases"
+    record = lease("10.0.0.7", "abandoned", mac=None).replace(b"  rewind binding state free;\n", b"")
+    lines = b"" if unheard else b"  atsfp never;\n"
+    lines += f"  rewind binding state {rewind};\n".encode() if rewind else b""
+    record = record.replace(b"  binding state", lines + b"  binding state", 1)
+    for role in Role:
+        path.write_bytes(record)
+        after = last_records(edited(path, "survive", SURVIVE | {"role": role}))["10.0.0.7"]
+        if role in kept:
+            _is_nobodys(after)
+        else:
+            assert after == last_records(record)["10.0.0.7"]
+
+
 def _is_nobodys(record: str) -> None:
     """See that nobody gets it, not even the client that had it before, for as long as the partner may have given it."""
     assert state(record) == "active"

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from tests.unit.sidecar.snapshots import in_states
 from twinlease.engines.protocol import BindingLog, Control, ControlError, FailoverStatus
 from twinlease.model.binding import Binding, Standing
-from twinlease.model.states import FailoverState
+from twinlease.model.states import FailoverState, Role
 from twinlease.sidecar.entering import Entered, enter_running
 
 NOW, HOLD = 1_700_000_000, 600
@@ -71,7 +71,8 @@ LEFT = Binding(7, Standing.FREE, 0, NOW - 60, left=NOW + 60)
 
 
 def enter(server: Server) -> Entered | None:
-    return enter_running(cast("Control", server), cast("BindingLog", server), lambda: NOW + 0.9, hold=HOLD)
+    log = cast("BindingLog", server)
+    return enter_running(cast("Control", server), log, lambda: NOW + 0.9, hold=HOLD, role=Role.PRIMARY)
 
 
 def test_what_the_partner_may_have_promised_is_held_and_nothing_else() -> None:
@@ -87,6 +88,15 @@ def test_what_the_partner_may_have_promised_is_held_and_nothing_else() -> None:
     assert entered is not None
     assert (entered.problem, entered.failover) == ("", replace(in_states(DOWN, FailoverState.NORMAL), since=NOW))
     assert (sorted(server.held), server.told) == ([1, 2], 1)
+
+
+def test_what_a_client_declined_is_held_where_the_partner_may_have_leased_it_again() -> None:
+    unheard = Binding(1, Standing.OTHER, 0, 0, unheard=True)
+    server = Server(
+        unheard, unheard._replace(address=2, before=Role.PRIMARY), unheard._replace(address=3, unheard=False)
+    )
+    assert enter(server) is not None
+    assert (server.held, server.told) == ([1], 1)
 
 
 def test_what_came_meanwhile_is_held_too() -> None:

@@ -179,7 +179,7 @@ class IscControl:
 
         dhcpd tells of an address with the instant at which it came to be so, and takes for that the end of a lease that
         was released. That must not be told: a secondary would end whatever lease it has given. So both is in messages
-        that are handled at once, and only while dhcpd knows that it is cut off (measured: told, 17 s too early).
+        that are handled at once, and only while dhcpd says that it is cut off (measured: told, 17 s too early).
         Its end in the database is in the past afterwards, as that of all that is free.
         Source: make_binding_state_transition and normal_binding_state_transition_check of dhcpd 4.4.3; measured.
 
@@ -196,6 +196,23 @@ class IscControl:
                 return []
             released = {"ends": until.to_bytes(4, "big"), "state": _RELEASED.to_bytes(4, "big")}
             return [released, {"state": _BACKUP.to_bytes(4, "big"), "ends": lease["starts"]}]
+
+        return self._change_each(addresses, change)
+
+    def retire(self, addresses: Sequence[IPv4Address]) -> Mapping[IPv4Address, str]:
+        """Have leases without a client, which are over, be abandoned: dhcpd tells its partner, and frees them at once.
+
+        It tells of no lease that is nobody's, or was, and does not free one that the partner knows otherwise. Source:
+        dhcp_failover_process_bind_update ("BNDUPD without CHADDR"); measured: such an address was never given again.
+
+        Raises:
+            ControlError: No answer within the session's deadline, or a refused key.
+        """
+
+        def change(lease: Mapping[str, bytes]) -> Sequence[Mapping[str, bytes]]:
+            if _number(lease, "state") not in {_ACTIVE, _EXPIRED} or lease.get("hardware-address"):
+                return []
+            return [{"state": _ABANDONED.to_bytes(4, "big")}]
 
         return self._change_each(addresses, change)
 

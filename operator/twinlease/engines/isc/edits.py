@@ -13,7 +13,7 @@ something is extended to there. Free and backup addresses need no extension: thi
 ``mclt`` after partner-down began, when all that the partner may have given of them unseen, ``mclt`` at most, is over;
 but what it was told is its own to give with an instant to come, it may have given for longer than that, and to whom
 this server does not know. So that is leased to nobody: the client before would come back for it. Source: measured, a
-duplicate without and none with the extension.
+duplicate without and none with the extension. Nor does anybody get what a client declined here and not there.
 
 Why ``recover`` is more than a state: what the file says of leases is old by then, but dhcpd queues at its start all
 that it may not have told, and sends it with the next change after it has connected, at the latest when it is normal. A
@@ -40,6 +40,7 @@ with it.
 import re
 import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -188,12 +189,15 @@ def _survive(lease_file: Path, parameters: _Parameters) -> str:
         raise EditError(f"{HOLD} {parameters.hold} reaches beyond the last second that dhcpd knows")
     stanza = _stanza(parameters.relationship, "partner-down", "communications-interrupted")
     now, until = records.text(int(time.time())), records.text(end)
-    primary = parameters.role == _PRIMARY
+    role = parameters.role
 
     def kept(lease: records.Lease) -> bytes:
-        return (_nobodys if primary and _strangers(lease, now) else _extension)(lease, until)
+        return (_nobodys if role == _PRIMARY and _strangers(lease, now) else _extension)(lease, until)
 
-    extended = _rewritten(lease_file, kept, stanza)
+    def others(lease: records.Lease) -> bytes:
+        return _nobodys(lease, max(lease.ends, until)) if role and _declined(lease, role) else b""
+
+    extended = _rewritten(lease_file, kept, stanza, others)
     return f"survives alone: {extended} leases that the partner may have promised are kept for {parameters.hold + 1} s"
 
 
@@ -223,10 +227,10 @@ def _resume(lease_file: Path, parameters: _Parameters) -> str:
     return f"resumes: {kept}, {len(left)} addresses were left to it"
 
 
-def _rewritten(lease_file: Path, change: _Change, stanza: bytes, change_others: _Change | None = None) -> int:
+def _rewritten(lease_file: Path, change: _Change, stanza: bytes, change_others: _Change) -> int:
     """Append a record for each lease of which something may be promised, and a stanza; return how many leases.
 
-    Those of which nothing is promised get one too, if it is said which.
+    Those of which nothing is promised get one too, if it is said which; empty: none.
     """
     changed = 0
 
@@ -239,15 +243,12 @@ def _rewritten(lease_file: Path, change: _Change, stanza: bytes, change_others: 
         def noting() -> Iterator[bytes]:
             for block in records.content(old):
                 _note(promised, others, block, now)
-                if change_others is None:
-                    others.clear()
                 yield block
 
         yield from _appended(noting(), ())
-        changed = len(promised) + len(others)
-        yield from map(change, promised.values())
-        if change_others is not None:
-            yield from map(change_others, others.values())
+        for record in chain(map(change, promised.values()), map(change_others, others.values())):
+            changed += bool(record)
+            yield record
         yield stanza
 
     with lease_file.open("rb") as old:
@@ -286,6 +287,16 @@ def _strangers(lease: records.Lease, now: bytes) -> bool:
     What ends later than it was released was not given back: it is the partner's, which was being told anew.
     """
     return lease.left or (lease.state == "released" and lease.ends > now)
+
+
+def _declined(lease: records.Lease, role: str) -> bool:
+    """Tell whether a client declined an address, unheard by the partner, which may have leased it to it since.
+
+    With nothing else left a server in partner-down gives it to somebody else. What was its own to give the partner gave
+    to nobody.
+    """
+    own = "free" if role == _PRIMARY else "backup"
+    return lease.state == "abandoned" and lease.unacknowledged and lease.rewind != own
 
 
 def _nobodys(lease: records.Lease, end: bytes) -> bytes:
