@@ -177,7 +177,7 @@ def test_what_may_be_somebodys_is_held_and_never_shortened(state: int, ends: int
 
 def test_what_is_left_to_the_partner_was_released_until_then_and_is_the_partners_again() -> None:
     mine, freed, given, back = (in_binding(state, 900) for state in (7, 1, 2, 4))
-    dhcpd = Dhcpd([in_state(3), mine, freed, given, back])
+    dhcpd = Dhcpd([mine, in_state(3), freed, given, back])
     addresses = [IPv4Address(f"10.0.0.{number}") for number in (1, 2, 3, 4)]
     assert IscControl(dhcpd.connect, "lan").leave(addresses, 1000) == {}
     released = {"ends": (1000).to_bytes(4, "big"), "state": b"\0\0\0\4"}
@@ -188,7 +188,7 @@ def test_what_is_left_to_the_partner_was_released_until_then_and_is_the_partners
 
 
 def test_what_cannot_be_left_is_told() -> None:
-    dhcpd = Dhcpd([in_state(3), None, in_binding(7, 0)])
+    dhcpd = Dhcpd([None, in_binding(7, 0), in_state(3)])
     addresses = [IPv4Address("10.0.0.1"), IPv4Address("10.0.0.2")]
     assert IscControl(dhcpd.connect, "lan").leave(addresses, 1000) == {addresses[0]: "error 23 no object"}
     assert [name for _, name, _ in dhcpd.written] == ["10.0.0.2", "10.0.0.2"]
@@ -207,7 +207,7 @@ def test_what_was_nobodys_is_retired(state: int, client: bytes, *, written: bool
 @pytest.mark.parametrize("number", [1, 2, 4, 5, 6, 254])
 def test_who_is_not_cut_off_leaves_nothing_anew(number: int) -> None:
     """The partner would hear that it was released, and end what it has given."""
-    dhcpd = Dhcpd([in_state(number), in_binding(7, 0)])
+    dhcpd = Dhcpd([in_binding(7, 0), in_state(number)])
     with pytest.raises(ControlError, match="nothing is told anew"):
         IscControl(dhcpd.connect, "lan").leave([IPv4Address("10.0.0.1")], 1000)
     assert dhcpd.written == []

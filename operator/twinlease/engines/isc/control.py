@@ -187,13 +187,13 @@ class IscControl:
             ControlError: dhcpd is not in communications-interrupted (nothing was written), no answer within the
                 session's deadline, or a refused key.
         """
-        said = self.failover()
-        if said.local is not FailoverState.COMMUNICATIONS_INTERRUPTED:
-            raise ControlError(f"dhcpd is in {said.local}: nothing is told anew")
 
         def change(lease: Mapping[str, bytes]) -> Sequence[Mapping[str, bytes]]:
             if _number(lease, "state") != _BACKUP:
                 return []
+            said = self.failover()  # last of all
+            if said.local is not FailoverState.COMMUNICATIONS_INTERRUPTED:
+                raise ControlError(f"dhcpd is in {said.local}: nothing is told anew")
             released = {"ends": until.to_bytes(4, "big"), "state": _RELEASED.to_bytes(4, "big")}
             return [released, {"state": _BACKUP.to_bytes(4, "big"), "ends": lease["starts"]}]
 
