@@ -121,7 +121,7 @@ def meeting(*, at_once: bool) -> tuple[int, list[float]]:
             _release(jig, scene.left, told)
         jig.mend_link()
         with contextlib.suppress(ControlError):  # it says that it is not cut off any more
-            while at_once:
+            while at_once and scene.primary.failover().local is CUT_OFF:
                 told += 1
                 scene.primary.leave(scene.left, told)
                 time.sleep(0.1)
