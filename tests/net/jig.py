@@ -135,13 +135,14 @@ class Server:
 
     def survive(self, hold: int) -> FailoverStatus:
         """Start dhcpd alone, in partner-down and with a dead partner's leases kept, as a guard and a sidecar do."""
-        self.start("survive", relationship=self._service.failover.name, hold=hold)
+        self.start("survive", relationship=self._service.failover.name, hold=hold, role=self.role)
         return self.enter_partner_down()
 
     def survive_running(self, hold: int) -> Entered | None:
         """Have a dhcpd that runs enter partner-down with a dead partner's leases kept, as a sidecar does."""
         with closing(self.control()) as control:
-            return enter_running(control, self.engine.binding_log(self.lease_file), time.time, hold=hold)
+            log = self.engine.binding_log(self.lease_file)
+            return enter_running(control, log, time.time, hold=hold, role=self.role)
 
     def recover(self) -> None:
         """Start dhcpd so that it learns everything from its partner first."""

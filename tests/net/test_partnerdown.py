@@ -117,7 +117,7 @@ def test_who_meets_its_partner_on_the_way_stays_with_it(jig: Jig, clients: Clien
             return super().news()
 
     with closing(jig.primary.control()) as control:
-        entered = enter_running(control, Meeting(jig.primary.lease_file), time.time, hold=LONGEST)
+        entered = enter_running(control, Meeting(jig.primary.lease_file), time.time, hold=LONGEST, role=Role.PRIMARY)
         assert entered is not None
         assert entered.problem == "InContact"
         assert states(control) == (FailoverState.NORMAL, FailoverState.NORMAL)

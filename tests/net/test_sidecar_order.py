@@ -159,8 +159,14 @@ def test_running_the_dead_one_comes_back_and_both_are_normal(running: ManagedPai
     assert preparations(running.primary) == 0
 
 
-def test_what_somebody_put_into_partner_down_by_hand_is_extended_all_the_same(pair: ManagedPair, jig: Jig) -> None:
-    """With its sidecar away throughout, nothing is held yet of what the dead partner may have promised."""
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_somebody_put_into_partner_down_by_hand_is_extended_all_the_same(
+    pair: ManagedPair, jig: Jig, *, killed: bool
+) -> None:
+    """With its sidecar away throughout, nothing is held yet of what the dead partner may have promised.
+
+    Should the sidecar die as soon as the order is consumed, the next one does not take that for its doing.
+    """
     member = pair.primary
     pair.operator.paused = True
     member.sidecar.signal(signal.SIGKILL)
@@ -173,6 +179,10 @@ def test_what_somebody_put_into_partner_down_by_hand_is_extended_all_the_same(pa
     by_hand = int(time.time())
     assert min(ends(member)) < records.text(by_hand + 600), "else it would show nothing"
     member.sidecar.start()
+    if killed:
+        until("it is consumed", lambda: member.record["consumed"] == epoch, timeout=15, every=0.0005)
+        member.sidecar.signal(signal.SIGKILL)
+        member.sidecar.start()
     assert answered(pair, epoch, within=25) == ("Executed", "PartnerDown")
     assert len(ends(member)) == 20
     assert min(ends(member)) >= records.text(by_hand + 600)  # the longest lease

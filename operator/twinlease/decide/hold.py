@@ -12,6 +12,7 @@ Times are seconds since the epoch, by the server's wall clock.
 """
 
 from twinlease.model.binding import ENDED, Binding, Standing
+from twinlease.model.states import Role
 
 AT_ONCE = 0.0
 """Due whatever the time is."""
@@ -45,17 +46,18 @@ def due(last: Binding, *, since: int, longest: int, primary: bool = False) -> fl
     return again if news else None
 
 
-def declined(last: Binding, *, since: int, leased: bool) -> bool:
-    """Tell whether a client declined what it had leased, at this server alone; then it may have leased it again since.
+def declined(last: Binding, *, primary: bool) -> bool:
+    """Tell whether a client declined an address, unheard by the partner, which may have leased it to it since.
 
-    A server that has nothing else left gives such an address to somebody else (measured: with 13 s left).
+    A server that has nothing else left gives such an address to somebody else (measured: with 13 s left). What was its
+    own to give the partner gives to nobody.
 
     Args:
         last: Its last record.
-        since: When the server was cut off.
-        leased: The record before says that it was leased, or had been.
+        primary: The server is that.
     """
-    return leased and last.standing is Standing.OTHER and last.seen >= since
+    own = Role.PRIMARY if primary else Role.SECONDARY
+    return last.standing is Standing.OTHER and last.unheard and last.before is not own
 
 
 def until(now: float, *, longest: int) -> int:

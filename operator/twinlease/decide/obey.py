@@ -1,7 +1,8 @@
 """What a sidecar does about an order to enter partner-down. Pure.
 
 An order is obeyed once: that it is being consumed is on the disk before anything is done about it, and whatever is
-found half done after a crash is answered, never done again.
+found half done after a crash is answered, never done again; but for one that found its server in partner-down already,
+which only a start makes one to rely on.
 """
 
 from enum import StrEnum
@@ -54,6 +55,7 @@ class Position(Struct, frozen=True, kw_only=True):
         runs: The daemon's process exists.
         interruption: Number of its present interruption; 0: none.
         promising: A promise to the partner may still run.
+        unextended: It was in partner-down before that order was begun, and is not seen to have been started anew since.
     """
 
     order: Order | UnsetType = UNSET
@@ -65,6 +67,7 @@ class Position(Struct, frozen=True, kw_only=True):
     runs: bool = True
     interruption: int = 0
     promising: bool = False
+    unextended: bool = False
 
 
 def obey(now: Position) -> Obedience:  # noqa: PLR0911  # one rule, one line
@@ -94,7 +97,7 @@ def obey(now: Position) -> Obedience:  # noqa: PLR0911  # one rule, one line
 
 def _down(now: Position, order: Order) -> Obedience:
     """Return what to do about an order to a server that is in partner-down: its partner must stay away in any case."""
-    if now.consumed >= order.epoch:
+    if now.consumed >= order.epoch and not now.unextended:
         return _answer(Answer.EXECUTED, "PartnerDown")  # begun before a crash
     if not now.runs:
         return _answer(Answer.UNKNOWN, "PartnerDown")  # it asks for a grant, and its next start extends all there is

@@ -142,7 +142,22 @@ class Control(Protocol):
             Those that the server refused, and why.
 
         Raises:
-            ControlError: No answer within the deadline, or a refused key; some may be released by then.
+            ControlError: It is not cut off (nothing was written), no answer within the deadline, or a refused key.
+        """
+
+    def retire(self, addresses: Sequence[IPv4Address]) -> Mapping[IPv4Address, str]:
+        """Have leases without a client, which are over, be free again in both servers.
+
+        Whatever has a client by now is not touched.
+
+        Args:
+            addresses: A few: the server does nothing else meanwhile.
+
+        Returns:
+            Those that the server refused, and why.
+
+        Raises:
+            ControlError: No answer within the deadline, or a refused key.
         """
 
     def close(self) -> None:

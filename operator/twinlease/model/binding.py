@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import NamedTuple
 
+from twinlease.model.states import Role
+
 
 class Standing(StrEnum):
     """How an address stands."""
@@ -35,6 +37,9 @@ class Binding(NamedTuple):
         ours: Its client's last transaction was with this server, as far as the record tells.
         left: If this is a primary, it has told its partner that the address is that one's to give, and heard no answer:
             the instant that it told with that.
+        nobodys: It is leased, or was, without a client.
+        unheard: Of an address that is out of use: its partner has not acknowledged that.
+        before: Of such an address: which of the two could give it to anybody, by what its partner knows; None: neither.
     """
 
     address: int
@@ -43,3 +48,6 @@ class Binding(NamedTuple):
     ends: int
     ours: bool = False
     left: int = 0
+    nobodys: bool = False
+    unheard: bool = False
+    before: Role | None = None

@@ -31,7 +31,7 @@ _READ_BYTES = 4096
 _ON_THEIR_WAY = 32
 """Messages that are sent before the first of them is answered: few enough for the buffers of both ends."""
 
-Change = Callable[[Mapping[str, bytes]], Mapping[str, bytes]]
+Change = Callable[[Mapping[str, bytes]], Sequence[Mapping[str, bytes]]]
 
 
 class OmapiSession:
@@ -95,6 +95,7 @@ class OmapiSession:
             key: The attribute that finds each of them.
             values: Its values.
             change: Returns which attributes to set, in their order, given all that an object has; none: leave it.
+                One message for each mapping: the server does nothing else between those of one object.
 
         Returns:
             What went wrong with each, empty: nothing.
@@ -104,20 +105,20 @@ class OmapiSession:
         """
         problems = [""] * len(values)
         with self._dead_after_error():
-            updates: dict[int, OmapiMessage] = {}
+            updates: list[tuple[int, OmapiMessage]] = []
             found = self._exchange_all([_opening(kind, {key.encode(): value}) for value in values])
             for index, answer in enumerate(found):
                 if answer.opcode != OMAPI_OP_UPDATE:
                     problems[index] = "error {} {}".format(*_status(answer))
                     continue
-                wanted = change(_attributes(answer))
-                if wanted:
-                    updates[index] = OmapiMessage.update(answer.handle)
-                    updates[index].update_object({name.encode("ascii"): value for name, value in wanted.items()})
-            answers = self._exchange_all(list(updates.values()))
-            for index, answer in zip(updates, answers, strict=True):
+                for wanted in change(_attributes(answer)):
+                    message = OmapiMessage.update(answer.handle)
+                    message.update_object({name.encode("ascii"): value for name, value in wanted.items()})
+                    updates.append((index, message))
+            answers = self._exchange_all([message for _, message in updates])
+            for (index, _), answer in zip(updates, answers, strict=True):
                 number, text = _status(answer)
-                problems[index] = f"error {number} {text}" if number else ""
+                problems[index] = problems[index] or (f"error {number} {text}" if number else "")
         return problems
 
     def _open(self, kind: str, name: str) -> OmapiMessage | None:

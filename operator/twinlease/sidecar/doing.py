@@ -14,7 +14,7 @@ from twinlease.engines.protocol import BindingLog, ControlError
 from twinlease.ipc.client import GuardStatus, GuardUnreachable, Start
 from twinlease.ipc.protocol import Code, FenceSpec, Mode, ProtocolError
 from twinlease.log import kv
-from twinlease.model.states import FailoverState
+from twinlease.model.states import FailoverState, Role
 from twinlease.netlink.choose import Network
 from twinlease.sidecar import orders
 from twinlease.sidecar.board import Board
@@ -217,10 +217,13 @@ class Doer:
 
     def _execute(self, epoch: int) -> None:
         _log.info("order is carried out", extra=kv(epoch=epoch))
+        if self._board.now.state is FailoverState.PARTNER_DOWN:  # else whoever comes after us takes it for our doing
+            self._board.keep_tenure(replace(self._board.now.tenure, surviving=True))
         self._parts.durable.set(consumed=epoch)
         self._board.observe(found=replace(self._board.now.found, record=self._parts.durable.record))
         running = self._enter_running()
         if running is not None and running.problem:
+            self._board.keep_tenure(replace(self._board.now.tenure, surviving=False))
             self._answer(epoch, Answer.REFUSED, running.problem)
             return
         if running is not None:
@@ -243,7 +246,8 @@ class Doer:
             return None
         self._board.observe(stepped=0.0)  # what stepped before does no harm: nothing was kept by it
         control = self._parts.probe.control(self._looker.spoken(self._spec))
-        entered = enter_running(control, self._log(), self._parts.clocks.wall, hold=self._board.now.longest)
+        now, wall = self._board.now, self._parts.clocks.wall
+        entered = enter_running(control, self._log(), wall, hold=now.longest, role=Role(self._spec.role))
         if entered is None:
             return None
         self._board.observe(failover=entered.failover, answered=True)

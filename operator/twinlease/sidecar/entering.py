@@ -8,14 +8,16 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from ipaddress import IPv4Address
+from typing import NamedTuple
 
 from msgspec import Struct
 
+from twinlease.decide.hold import declined
 from twinlease.engines.protocol import BindingLog, Control, ControlError, FailoverStatus
 from twinlease.ipc.client import GuardStatus, GuardUnreachable
 from twinlease.ipc.protocol import ProtocolError
 from twinlease.model.binding import ENDED, Binding, Standing
-from twinlease.model.states import FailoverState, serves
+from twinlease.model.states import FailoverState, Role, serves
 from twinlease.sidecar.clock import Clock
 
 PATIENCE_SECONDS = 2.0
@@ -100,7 +102,7 @@ def enter(control: Control, command: Command, *, since: int) -> Entered:
     return Entered(status=running.status, failover=said, problem=problem)
 
 
-def enter_running(control: Control, log: BindingLog, wall: Clock, *, hold: int) -> Entered | None:
+def enter_running(control: Control, log: BindingLog, wall: Clock, *, hold: int, role: Role) -> Entered | None:
     """Have a server that runs enter partner-down, without a gap.
 
     All that the partner may have promised is held by the lease database before the word is given; what the server
@@ -113,6 +115,7 @@ def enter_running(control: Control, log: BindingLog, wall: Clock, *, hold: int) 
         log: Reads its lease database; it is closed.
         wall: The server's wall clock.
         hold: The longest lease that the partner may have given, seconds.
+        role: Which of the two servers it is.
 
     Returns:
         None: This is no way for this server, or it took too long: it is to be stopped and prepared. With the problem
@@ -126,8 +129,8 @@ def enter_running(control: Control, log: BindingLog, wall: Clock, *, hold: int) 
                 FailoverState.PARTNER_DOWN, said.partner
             )
             begins = int(wall())
-            until = begins + 1 + hold + 1  # the time is cut to whole seconds, so one more
-            held = fit and _held(control, log, begins, until, began + _RUNNING_SECONDS)
+            bounds = _Bounds(begins, begins + 1 + hold + 1, role)  # the time is cut to whole seconds, so one more
+            held = fit and _held(control, log, bounds, began + _RUNNING_SECONDS)
         if fit:
             said = control.failover()  # it took a while
         if said.local in _IN_CONTACT:
@@ -144,34 +147,46 @@ def enter_running(control: Control, log: BindingLog, wall: Clock, *, hold: int) 
     return Entered(failover=said, millis=round((time.monotonic() - began) * 1000))
 
 
-def _held(control: Control, log: BindingLog, began: int, until: int, deadline: float) -> bool:
+class _Bounds(NamedTuple):
+    """Since when a server enters partner-down, until when it keeps what others may have, and which of the two it is."""
+
+    began: int
+    until: int
+    role: Role
+
+    def short(self, last: Binding) -> bool:
+        """Tell whether the partner may have promised an address for longer than its last record says."""
+        # With an instant to come the partner may promise it until then as if this server knew, which does not know to
+        # whom. Leased again it would be the client's before: only the edit keeps it from everybody.
+        if last.left:
+            return last.left > self.began
+        if last.standing is Standing.LEASED:
+            return last.ends < self.until
+        return last.standing in ENDED or declined(last, primary=self.role is Role.PRIMARY)
+
+
+def _held(control: Control, log: BindingLog, bounds: _Bounds, deadline: float) -> bool:
     """Have everything held that the partner may have promised; tell whether the database says so, in time."""
     last: dict[int, Binding] = {}
     read_by = time.monotonic() + _READING_SECONDS
     anew = False
     while True:
         for binding in log.news():
-            if anew and binding.ours and binding.seen >= began and binding.standing is Standing.LEASED:
+            if anew and binding.ours and binding.seen >= bounds.began and binding.standing is Standing.LEASED:
                 last.pop(binding.address, None)
             else:
                 last[binding.address] = binding
             if time.monotonic() > read_by:
                 return False
         anew, read_by = True, deadline
-        short = [each for each in last.values() if _short(each, began, until)]
-        if len(short) > _MOST or time.monotonic() > deadline:
+        short = [each for each in last.values() if bounds.short(each)]
+        if len(short) > _MOST or any(each.left for each in short) or time.monotonic() > deadline:
             return False
         if not short:
             return True
         for each in short:  # one by one: between two messages the server answers whoever waits
-            if time.monotonic() > deadline or control.hold([IPv4Address(each.address)], until, free=bool(each.left)):
+            if time.monotonic() > deadline or control.hold([IPv4Address(each.address)], bounds.until):
                 return False
-
-
-def _short(last: Binding, began: int, until: int) -> bool:
-    if last.left:  # with an instant to come the partner may promise it until then as if this server knew
-        return last.left > began
-    return last.standing in ENDED or (last.standing is Standing.LEASED and last.ends < until)
 
 
 def trouble(said: FailoverStatus, since: int) -> str:

@@ -158,7 +158,7 @@ class Schedule:
 
     def take(self, last: Binding) -> None:
         """Take in the last record of an address."""
-        if hold.declined(last, since=self._since, leased=last.address in self.leases):
+        if hold.declined(last, primary=self._primary):
             last = last._replace(standing=Standing.RELEASED)
         if last.left and self._primary:
             self.left[last.address] = last

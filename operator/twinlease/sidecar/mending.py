@@ -1,4 +1,7 @@
-"""Keeping what the server gave: an address that a late word of its partner's freed is leased again."""
+"""Keeping what the server gave: an address that a late word of its partner's freed is leased again.
+
+And giving up what it kept as nobody's, once that is over: by itself it would never be given again.
+"""
 
 import logging
 import time
@@ -11,7 +14,7 @@ from twinlease.decide.given import Given
 from twinlease.engines.protocol import BindingLog, Control, ControlError
 from twinlease.log import kv
 from twinlease.model.binding import Binding
-from twinlease.model.states import serves
+from twinlease.model.states import FailoverState, serves
 from twinlease.sidecar.clock import Clock
 from twinlease.sidecar.observed import Observed
 from twinlease.sidecar.reading import Records
@@ -23,6 +26,9 @@ _SHARE_SECONDS = 0.1
 _AGAIN_SECONDS = 2.0
 _BUSY_SECONDS = 5.0
 """Where one word came late, more do."""
+_RETIRED_AT_ONCE = 10
+_OVER_SECONDS = 5
+"""So long after its end a lease without a client is over by the partner's clock, too."""
 
 
 class Mender:
@@ -42,6 +48,7 @@ class Mender:
         self._wall = wall
         self._records: Records | None = None
         self._ledger = Ledger()
+        self._nobodys: dict[int, int] = {}
         self._busy_until = 0.0
         self._trouble = ""
 
@@ -58,13 +65,30 @@ class Mender:
             if self._records is None:
                 self._records = Records(self._open)
             wall = self._wall()
-            self._records.read(lambda last: self._ledger.take(last, wall), time.monotonic() + _SHARE_SECONDS)
+            self._records.read(lambda last: self._take(last, wall), time.monotonic() + _SHARE_SECONDS)
             self._ledger.forget(wall)
             said = now.failover
             if self._records.all_taken and serves(said.local, said.partner):  # what is unread may say otherwise
                 self._mend(control)
+                if said.local is said.partner is FailoverState.NORMAL:
+                    self._retire(control, wall)
         except (ControlError, OSError) as error:
             self._troubled(str(error))
+
+    def _take(self, last: Binding, wall: float) -> None:
+        self._ledger.take(last, wall)
+        if last.nobodys:
+            self._nobodys[last.address] = last.ends
+        else:
+            self._nobodys.pop(last.address, None)
+
+    def _retire(self, control: Control, wall: float) -> None:
+        """Have a few of the leases given up that are nobody's, and over."""
+        over = [address for address, ends in self._nobodys.items() if ends < wall - _OVER_SECONDS]
+        for address in over[:_RETIRED_AT_ONCE]:
+            del self._nobodys[address]
+            for why in control.retire([IPv4Address(address)]).values():
+                self._troubled(f"{IPv4Address(address)}: {why}")
 
     def _mend(self, control: Control) -> None:
         until = time.monotonic() + _SHARE_SECONDS

@@ -34,6 +34,7 @@ def position(now: Observed) -> Position:
         runs=now.running,
         interruption=now.interruption.current,
         promising=now.promiser.running(now.boot),
+        unextended=now.tenure.surviving,
     )
 
 

@@ -30,7 +30,7 @@ class Tenure(Struct, frozen=True, kw_only=True):
         start: How the first start under it is made.
         in_force: As last confirmed.
         begun: Its first start was tried: it may not be made once more.
-        surviving: The daemon was started to enter partner-down, and has not been seen there.
+        surviving: The daemon was, or is to be, started to enter partner-down, and has not been seen there since.
         given_up: It was given back, or is about to be: nothing is started under it any more.
     """
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from twinlease.decide import hold
 from twinlease.model.binding import Binding, Standing
+from twinlease.model.states import Role
 
 SINCE, LONGEST = 1_000_000, 3600
 LEASED, ENDED, OTHER = Standing.LEASED, Standing.EXPIRED, Standing.FREE
@@ -45,19 +46,21 @@ def test_when_a_primary_tells_anew_what_it_left_to_its_partner(ends: int, due: f
 
 
 @pytest.mark.parametrize(
-    ("standing", "seen", "leased", "declined"),
+    ("found", "declined"),
     [
-        (Standing.OTHER, SINCE, True, True),
-        (Standing.OTHER, SINCE - 1, True, False),  # both heard of it
-        (Standing.OTHER, SINCE + 9, False, False),  # nobody's: it answered a ping
-        (Standing.FREE, SINCE, True, False),
-        (Standing.LEASED, SINCE, True, False),
+        (last(Standing.OTHER, SINCE)._replace(unheard=True), True),
+        (last(Standing.OTHER, SINCE - 1)._replace(unheard=True), True),  # the link had stalled before
+        (last(Standing.OTHER, SINCE)._replace(unheard=True, before=Role.SECONDARY), True),
+        (last(Standing.OTHER, SINCE)._replace(unheard=True, before=Role.PRIMARY), False),  # it answered a ping
+        (last(Standing.OTHER, SINCE), False),  # both know
+        (last(Standing.FREE, SINCE)._replace(unheard=True), False),
+        (last(Standing.LEASED, SINCE)._replace(unheard=True), False),
     ],
 )
-def test_what_counts_as_declined_at_this_server_alone(
-    standing: Standing, seen: int, *, leased: bool, declined: bool
-) -> None:
-    assert hold.declined(last(standing, seen), since=SINCE, leased=leased) is declined
+def test_what_counts_as_declined_at_this_server_alone(found: Binding, *, declined: bool) -> None:
+    assert hold.declined(found, primary=True) is declined
+    other = {Role.PRIMARY: Role.SECONDARY, Role.SECONDARY: Role.PRIMARY, None: None}[found.before]
+    assert hold.declined(found._replace(before=other), primary=False) is declined
 
 
 @given(

@@ -41,6 +41,20 @@ CUT = Position(order=ORDER, survivor=True, state=S.COMMUNICATIONS_INTERRUPTED, i
         ({"consumed": 6, "state": S.STARTUP}, Action.NOTHING, None, ""),
         ({"consumed": 6, "state": S.PARTNER_DOWN}, Action.ANSWER, Answer.EXECUTED, "PartnerDown"),
         ({"consumed": 6, "state": S.PARTNER_DOWN, "runs": False}, Action.ANSWER, Answer.EXECUTED, "PartnerDown"),
+        ({"consumed": 6, "state": S.PARTNER_DOWN, "unextended": True}, Action.EXECUTE, None, ""),
+        ({"consumed": 6, "state": S.PARTNER_DOWN, "unextended": True, "promising": True}, Action.NOTHING, None, ""),
+        (
+            {"consumed": 6, "state": S.PARTNER_DOWN, "unextended": True, "runs": False},
+            Action.ANSWER,
+            Answer.UNKNOWN,
+            "PartnerDown",
+        ),
+        (
+            {"consumed": 6, "state": S.COMMUNICATIONS_INTERRUPTED, "unextended": True},
+            Action.ANSWER,
+            Answer.REFUSED,
+            "Interrupted",
+        ),
         # By somebody's hand, or by an earlier order: nothing is extended by this one yet.
         ({"state": S.PARTNER_DOWN}, Action.EXECUTE, None, ""),
         ({"state": S.PARTNER_DOWN, "interruption": 4}, Action.EXECUTE, None, ""),
@@ -67,6 +81,7 @@ POSITIONS = st.builds(
     runs=st.booleans(),
     interruption=st.integers(0, 3),
     promising=st.booleans(),
+    unextended=st.booleans(),
 )
 
 
@@ -77,7 +92,7 @@ def test_an_order_is_carried_out_once_by_one_who_is_cut_off_and_knows_its_leases
         assert now.survivor
         assert now.known
         assert now.runs
-        assert now.consumed < now.order.epoch
+        assert now.consumed < now.order.epoch or (now.unextended and now.state is S.PARTNER_DOWN)
         assert now.answered.epoch < now.order.epoch
         assert now.state in INTERRUPTED | RETURNING | {S.PARTNER_DOWN}
         assert now.interruption == now.order.interruption or now.state is S.PARTNER_DOWN

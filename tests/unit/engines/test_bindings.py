@@ -10,6 +10,7 @@ import pytest
 from tests.unit.engines.records import FAILOVER, HEADER, lease
 from twinlease.engines.isc.bindings import IscBindingLog
 from twinlease.model.binding import Binding, Standing
+from twinlease.model.states import Role
 
 FIRST = int(IPv4Address("10.0.0.1"))
 
@@ -48,8 +49,8 @@ def test_the_times_of_a_lease(file: Path) -> None:
         "lease 10.0.0.2 {\n  starts 6 2026/11/21 22:05:18;\n  ends never;\n  binding state active;\n}\n"
     )
     assert everything(file) == [
-        Binding(FIRST, Standing.LEASED, 1_795_298_720, 1_795_298_741, ours=True),
-        Binding(FIRST + 1, Standing.LEASED, 1_795_298_718, (1 << 31) - 1),
+        Binding(FIRST, Standing.LEASED, 1_795_298_720, 1_795_298_741, ours=True, nobodys=True),
+        Binding(FIRST + 1, Standing.LEASED, 1_795_298_718, (1 << 31) - 1, nobodys=True),
     ]
 
 
@@ -86,7 +87,42 @@ def test_since_when_an_address_is_abandoned(file: Path) -> None:
         "  cltt 6 2026/11/21 23:05:20;\n"
         "  binding state abandoned;\n  next binding state free;\n}\n"
     )
-    assert everything(file) == [Binding(FIRST, Standing.OTHER, DECLINED, DECLINED + 86_400, ours=True)]
+    unheard = Binding(FIRST, Standing.OTHER, DECLINED, DECLINED + 86_400, ours=True, unheard=True)
+    assert everything(file) == [unheard]
+
+
+@pytest.mark.parametrize(
+    ("lines", "unheard", "before"),
+    [
+        ("tstp 6 2026/11/21 22:05:18;\n  rewind binding state active;", True, None),
+        ("tstp 6 2026/11/21 22:05:18;\n  rewind binding state free;", True, Role.PRIMARY),
+        ("rewind binding state backup;", True, Role.SECONDARY),
+        ("tstp 6 2026/11/21 22:05:18;\n  atsfp 6 2026/11/21 22:05:18;", False, None),
+    ],
+)
+def test_what_the_partner_knows_of_an_abandoned_address(
+    lines: str,
+    unheard: bool,  # noqa: FBT001  # a case
+    before: Role | None,
+    file: Path,
+) -> None:
+    file.write_text(f"lease 10.0.0.1 {{\n  ends 0 2026/11/22 23:05:18;\n  binding state abandoned;\n  {lines}\n}}\n")
+    assert [(each.unheard, each.before) for each in everything(file)] == [(unheard, before)]
+
+
+@pytest.mark.parametrize(
+    ("state", "whose", "nobodys"),
+    [
+        ("active", "", True),
+        ("expired", "", True),
+        ("active", "  hardware ethernet 02:00:5e:00:00:01;\n", False),
+        ("expired", '  uid "\\001";\n', False),
+        ("free", "", False),
+    ],
+)
+def test_whether_a_lease_is_nobodys(state: str, whose: str, *, nobodys: bool, file: Path) -> None:
+    file.write_text(f"lease 10.0.0.1 {{\n  ends 0 2026/11/22 23:05:18;\n  binding state {state};\n{whose}}}\n")
+    assert [each.nobodys for each in everything(file)] == [nobodys]
 
 
 def test_whose_client_it_was_last(file: Path) -> None:
@@ -119,6 +155,21 @@ def test_only_what_is_new_is_told_and_all_of_another_file(file: Path) -> None:
     other.write_bytes(lease("10.0.0.1", "expired") + lease("10.0.0.2", "free"))
     other.replace(file)
     assert [each.standing for each in log.news()] == [Standing.EXPIRED, Standing.FREE]
+    log.close()
+
+
+def test_what_was_not_read_yet_of_a_file_that_is_replaced_is_told_first(file: Path) -> None:
+    """In the other one only the last record of an address is: it may contradict what was given just before."""
+    file.write_bytes(lease("10.0.0.1", "free"))
+    log = IscBindingLog(file)
+    assert [each.standing for each in log.news()] == [Standing.FREE]
+    with file.open("ab") as growing:
+        growing.write(lease("10.0.0.1", "active") + lease("10.0.0.1", "released"))
+    other = file.with_name("new")
+    other.write_bytes(lease("10.0.0.1", "released"))
+    other.replace(file)
+    assert [each.standing for each in log.news()] == [Standing.LEASED, Standing.RELEASED, Standing.RELEASED]
+    assert list(log.news()) == []
     log.close()
 
 

@@ -53,15 +53,15 @@ class Dhcpd:
         kind: str,
         key: str,
         values: Sequence[bytes],
-        change: Callable[[Mapping[str, bytes]], Mapping[str, bytes]],
+        change: Callable[[Mapping[str, bytes]], Sequence[Mapping[str, bytes]]],
     ) -> list[str]:
         """Play the next answer for each."""
         problems = []
         for value in values:
             found = self.lookup(kind, f"{key} {IPv4Address(value)}")
             problems.append("" if found else "error 23 no object")
-            if found and (wanted := change(found)):
-                self.written.append((kind, str(IPv4Address(value)), wanted))
+            if found:
+                self.written += [(kind, str(IPv4Address(value)), wanted) for wanted in change(found)]
         return problems
 
     def close(self) -> None:
@@ -176,10 +176,9 @@ def test_what_may_be_somebodys_is_held_and_never_shortened(state: int, ends: int
 
 
 def test_what_is_left_to_the_partner_was_released_until_then_and_is_the_partners_again() -> None:
-    mine, freed, given = (in_binding(state, 900) for state in (7, 1, 2))
-    between = in_binding(4, 1000), freed, in_binding(4, 900)  # the last one was released by its client since
-    dhcpd = Dhcpd([mine, freed, given, *between])
-    addresses = [IPv4Address(f"10.0.0.{number}") for number in (1, 2, 3)]
+    mine, freed, given, back = (in_binding(state, 900) for state in (7, 1, 2, 4))
+    dhcpd = Dhcpd([mine, in_state(3), freed, given, back])
+    addresses = [IPv4Address(f"10.0.0.{number}") for number in (1, 2, 3, 4)]
     assert IscControl(dhcpd.connect, "lan").leave(addresses, 1000) == {}
     released = {"ends": (1000).to_bytes(4, "big"), "state": b"\0\0\0\4"}
     again = {"state": b"\0\0\0\7", "ends": (800).to_bytes(4, "big")}
@@ -189,10 +188,29 @@ def test_what_is_left_to_the_partner_was_released_until_then_and_is_the_partners
 
 
 def test_what_cannot_be_left_is_told() -> None:
-    dhcpd = Dhcpd([None, in_binding(7, 0), None, in_binding(4, 1000)])
+    dhcpd = Dhcpd([None, in_binding(7, 0), in_state(3)])
     addresses = [IPv4Address("10.0.0.1"), IPv4Address("10.0.0.2")]
     assert IscControl(dhcpd.connect, "lan").leave(addresses, 1000) == {addresses[0]: "error 23 no object"}
     assert [name for _, name, _ in dhcpd.written] == ["10.0.0.2", "10.0.0.2"]
+
+
+@pytest.mark.parametrize(
+    ("state", "client", "written"),
+    [(2, b"", True), (3, b"", True), (2, b"\2", False), (1, b"", False), (5, b"", False)],
+)
+def test_what_was_nobodys_is_retired(state: int, client: bytes, *, written: bool) -> None:
+    dhcpd = Dhcpd([{**in_binding(state, 900), "hardware-address": client}])
+    assert IscControl(dhcpd.connect, "lan").retire([IPv4Address("10.0.0.1")]) == {}
+    assert dhcpd.written == ([("lease", "10.0.0.1", {"state": b"\0\0\0\5"})] if written else [])
+
+
+@pytest.mark.parametrize("number", [1, 2, 4, 5, 6, 254])
+def test_who_is_not_cut_off_leaves_nothing_anew(number: int) -> None:
+    """The partner would hear that it was released, and end what it has given."""
+    dhcpd = Dhcpd([in_binding(7, 0), in_state(number)])
+    with pytest.raises(ControlError, match="nothing is told anew"):
+        IscControl(dhcpd.connect, "lan").leave([IPv4Address("10.0.0.1")], 1000)
+    assert dhcpd.written == []
 
 
 def test_what_cannot_be_held_is_told_and_keeps_nothing_else_from_it() -> None:

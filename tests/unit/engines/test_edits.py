@@ -361,12 +361,72 @@ def test_what_was_left_to_the_partner_until_an_instant_to_come_it_may_have_promi
     tmp_path: Path, left: int, *, promised: bool
 ) -> None:
     path = tmp_path / "dhcpd.leases"
+    survive = SURVIVE | {"role": Role.PRIMARY}
     when = records.statement(records.text(int(time.time()) + left))
     record = lease("10.0.0.7", "backup").replace(b"  rewind binding state free;\n", b"")
     record = record.replace(b"tstp 6 2026/11/21 16:00:00", b"tstp " + when)
     path.write_bytes(record)
     edited(path, "resume", {"hold": HOLD, "role": Role.PRIMARY})
-    assert state(last_records(path.read_bytes())["10.0.0.7"]) == "backup"
-    assert state(last_records(edited(path, "survive", SURVIVE))["10.0.0.7"]) == "active"  # it may have heard that
+    _is_nobodys(last_records(edited(path, "survive", survive))["10.0.0.7"])  # it may have heard that
     path.write_bytes(record)
-    assert (state(last_records(edited(path, "survive", SURVIVE))["10.0.0.7"]) == "active") == promised
+    after = last_records(edited(path, "survive", survive))["10.0.0.7"]
+    if promised:
+        _is_nobodys(after)
+    else:
+        assert after == last_records(record)["10.0.0.7"]
+
+
+@pytest.mark.parametrize(
+    ("left", "role", "nobodys"), [(100, "primary", True), (-1, "primary", False), (100, "secondary", False)]
+)
+def test_what_was_released_until_an_instant_to_come_was_being_left_to_the_partner(
+    tmp_path: Path, left: int, role: str, *, nobodys: bool
+) -> None:
+    path = tmp_path / "dhcpd.leases"
+    when = records.statement(records.text(int(time.time()) + left)).decode()
+    path.write_bytes(until(when, lease("10.0.0.7", "released")))
+    after = last_records(edited(path, "survive", SURVIVE | {"role": role}))["10.0.0.7"]
+    if nobodys:
+        _is_nobodys(after)
+    else:
+        assert KNOWN.findall(after) == KNOWN.findall(lease("10.0.0.7", "released").decode())
+
+
+@pytest.mark.parametrize(
+    ("rewind", "unheard", "kept"),
+    [
+        ("active", True, Role),
+        ("", True, Role),  # the link had stalled when it was declined
+        ("free", True, [Role.SECONDARY]),
+        ("backup", True, [Role.PRIMARY]),
+        ("active", False, []),
+    ],
+)
+def test_what_a_client_declined_is_nobodys_where_the_partner_may_have_leased_it_again(
+    tmp_path: Path,
+    rewind: str,
+    unheard: bool,  # noqa: FBT001  # a case
+    kept: Sequence[Role],
+) -> None:
+    path = tmp_path / "dhcpd.leases"
+    record = lease("10.0.0.7", "abandoned", mac=None).replace(b"  rewind binding state free;\n", b"")
+    lines = b"" if unheard else b"  atsfp never;\n"
+    lines += f"  rewind binding state {rewind};\n".encode() if rewind else b""
+    record = record.replace(b"  binding state", lines + b"  binding state", 1)
+    for role in Role:
+        path.write_bytes(record)
+        after = last_records(edited(path, "survive", SURVIVE | {"role": role}))["10.0.0.7"]
+        if role in kept:
+            _is_nobodys(after)
+        else:
+            assert after == last_records(record)["10.0.0.7"]
+
+
+def _is_nobodys(record: str) -> None:
+    """See that nobody gets it, not even the client that had it before, for as long as the partner may have given it."""
+    assert state(record) == "active"
+    assert ends(record) > time.time() + HOLD
+    assert [each.split(" ", 4)[2:] for each in KNOWN.findall(record)] == [
+        ["hardware", "ethernet", "00:00:00:00:00:00;"]
+    ]
+    assert not TIMES.findall(record)  # dhcpd tells the end

@@ -297,7 +297,7 @@ def test_many_objects_are_changed_in_few_steps_each_by_what_it_is() -> None:
             "lease",
             "ip-address",
             list(states),
-            lambda found: {"ends": found["state"], "state": b"\2"} if found["state"] != b"\0" else {},
+            lambda found: [{"ends": found["state"], "state": b"\2"}] if found["state"] != b"\0" else [],
         )
         session.close()
     assert [index for index, problem in enumerate(problems) if problem] == [5, 7]
@@ -305,6 +305,28 @@ def test_many_objects_are_changed_in_few_steps_each_by_what_it_is() -> None:
     assert sorted(changed) == [n for n in range(80) if n % 3 and n != 7]
     assert all(list(found) == [b"ends", b"state"] for found in changed.values())
     assert max(bursts) > 0  # the next one was there before the first had its answer
+
+
+def test_nothing_comes_between_two_messages_of_one_object() -> None:
+    waiting: list[tuple[bytes, int]] = []
+
+    def play(dhcpd: Dhcpd) -> None:
+        dhcpd.accept()
+        message = dhcpd.hear()
+        dhcpd.say(OmapiMessage(opcode=OMAPI_OP_UPDATE, handle=1, rid=message.tid, obj=[(b"state", b"\7")]))
+        for number in range(2):
+            message = dhcpd.hear()
+            waiting.append((dict(message.obj)[b"state"], len(dhcpd.buffer.buff)))
+            dhcpd.say(_result(message, 6 * number, "no right" if number else ""))
+
+    with playing(play) as port:
+        session = omapi.connect("127.0.0.1", port, "twinlease", SECRET, 5.0)
+        changes = [{"state": b"\4"}, {"state": b"\7"}]
+        assert session.change_each("lease", "ip-address", [bytes(4)], lambda _: changes) == ["error 6 no right"]
+        session.close()
+    (first, after), (second, rest) = waiting
+    assert (first, second, rest) == (b"\4", b"\7", 0)
+    assert after > 0  # the second one was there with the first
 
 
 def _result(question: OmapiMessage, number: int, text: str) -> OmapiMessage:

@@ -35,8 +35,8 @@ def free(address: int = ADDRESS) -> Binding:
     return Binding(address, Standing.FREE, 0, 0)
 
 
-def out_of_use(address: int, seen: int = SINCE) -> Binding:
-    return Binding(address, Standing.OTHER, seen, seen + 86_400)
+def out_of_use(address: int, *, unheard: bool = True) -> Binding:
+    return Binding(address, Standing.OTHER, SINCE, SINCE + 86_400, unheard=unheard)
 
 
 class World:
@@ -166,9 +166,9 @@ def test_what_is_free_again_is_left_alone(world: World, holder: Holder) -> None:
 
 def test_what_a_client_declines_meanwhile_is_held_and_counts_as_over(world: World, holder: Holder) -> None:
     far = SINCE + 9 * LONGEST
-    world.records = [leased(1, far), out_of_use(1, SINCE - 1), leased(2, far)]
+    world.records = [leased(1, far), out_of_use(1, unheard=False), leased(2, far)]
     assert tend(holder, world) == []
-    world.records += [out_of_use(2), out_of_use(3)]
+    world.records += [out_of_use(2), out_of_use(3, unheard=False)]
     world.deaf = True  # its word is not there yet when the database is read
     assert tend(holder, world) == [2]
     world.records += [leased(3, far), out_of_use(3)]

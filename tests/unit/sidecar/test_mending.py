@@ -34,6 +34,7 @@ class World:
         self.now = float(NOW)
         self.records: list[Binding] = []
         self.leased: list[tuple[int, int]] = []
+        self.retired: list[int] = []
         self.failure: Exception | None = None
         self.refused = ""
         self.read = 0
@@ -61,6 +62,11 @@ class World:
             if not self.refused:
                 self.records.append(leased(int(each), ends=until))
         return dict.fromkeys(addresses, self.refused) if self.refused else {}
+
+    def retire(self, addresses: Sequence[IPv4Address]) -> Mapping[IPv4Address, str]:
+        """Write that down."""
+        self.retired += map(int, addresses)
+        return {}
 
 
 def snapshot(local: FailoverState = FailoverState.NORMAL, **changes: object) -> Observed:
@@ -153,6 +159,25 @@ def test_a_server_that_does_not_answer_is_left_alone(world: World, mender: Mende
     world.records = [leased(), freed()]
     for silent in (snapshot(answered=False), snapshot(failover=None), snapshot(guard=None)):
         assert tend(mender, world, silent) == []
+
+
+def test_what_was_nobodys_and_is_over_is_given_up_once_both_are_normal(world: World, mender: Mender) -> None:
+    nobodys = leased(ends=NOW + 60)._replace(nobodys=True)
+    others = (
+        nobodys._replace(address=ADDRESS + 1),
+        leased(ADDRESS + 1, ends=NOW + 60),
+        leased(ADDRESS + 2, ends=NOW + 60),
+    )
+    world.records = [nobodys, *others]
+    world.now += 65  # by the partner's clock it may run
+    tend(mender, world)
+    assert world.retired == []
+    world.now += 1
+    tend(mender, world, snapshot(FailoverState.COMMUNICATIONS_INTERRUPTED))
+    assert world.retired == []
+    for _ in range(2):
+        tend(mender, world)
+        assert world.retired == [ADDRESS]
 
 
 def test_the_ledger_forgets_what_no_word_can_reach() -> None:

@@ -7,6 +7,7 @@ from socket import inet_aton
 from twinlease.engines.isc import records
 from twinlease.engines.isc.follow import Follower
 from twinlease.model.binding import Binding, Standing
+from twinlease.model.states import Role
 
 _STANDINGS = {
     "active": Standing.LEASED,
@@ -16,6 +17,9 @@ _STANDINGS = {
     "free": Standing.FREE,
     "backup": Standing.FREE,
 }
+
+_FREE_FOR = {"free": Role.PRIMARY, "backup": Role.SECONDARY}
+_LEASED = frozenset({Standing.LEASED, Standing.EXPIRED})
 
 _ABANDONED_SECONDS = 86_400
 """For so long dhcpd abandons an address (abandon-lease-time, which we do not set)."""
@@ -28,12 +32,16 @@ class IscBindingLog:
         self._follower = Follower(lease_file)
 
     def news(self) -> Iterator[Binding]:
-        """Yield what was recorded since the last call, or everything if the file is another one since.
+        """Yield what was recorded since the last call; of another file everything, behind the rest of the one before.
 
         Raises:
             OSError: The file cannot be read. A file that does not exist (yet) counts as empty.
         """
-        self._follower.changed()
+        yield from self._new()  # of a file that was replaced since: in the next one of each address only the last is
+        if self._follower.changed():
+            yield from self._new()
+
+    def _new(self) -> Iterator[Binding]:
         for block in self._follower.new():
             for lease in records.leases(block):
                 state = lease.state
@@ -55,4 +63,7 @@ def _binding(address: int, state: str, lease: records.Lease) -> Binding:
     standing = _STANDINGS.get(state, Standing.OTHER)
     left = records.seconds(lease.told or lease.ends) if lease.left else 0
     seen = ends - _ABANDONED_SECONDS if standing is Standing.OTHER else records.seconds(lease.seen)
-    return Binding(address, standing, seen, ends, ours=lease.ours, left=left)
+    last = Binding(address, standing, seen, ends, ours=lease.ours, left=left)
+    if standing is Standing.OTHER:
+        return last._replace(unheard=lease.unacknowledged, before=_FREE_FOR.get(lease.rewind))
+    return last._replace(nobodys=True) if standing in _LEASED and lease.nobodys else last

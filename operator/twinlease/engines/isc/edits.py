@@ -11,8 +11,9 @@ Why ``survive`` is more than a state: dhcpd in partner-down frees a lease at the
 bounds it: only "the partner's end plus the longest lease" does. So every lease of which the partner may have promised
 something is extended to there. Free and backup addresses need no extension: this server gives away the partner's only
 ``mclt`` after partner-down began, when all that the partner may have given of them unseen, ``mclt`` at most, is over;
-but what it was told is its own to give with an instant to come, it may have given for longer than that.
-Source: measured, a duplicate without and none with the extension.
+but what it was told is its own to give with an instant to come, it may have given for longer than that, and to whom
+this server does not know. So that is leased to nobody: the client before would come back for it. Source: measured, a
+duplicate without and none with the extension. Nor does anybody get what a client declined here and not there.
 
 Why ``recover`` is more than a state: what the file says of leases is old by then, but dhcpd queues at its start all
 that it may not have told, and sends it with the next change after it has connected, at the latest when it is normal. A
@@ -39,6 +40,7 @@ with it.
 import re
 import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -60,8 +62,8 @@ HOLD = "hold"
 ROLE = "role"
 """Parameter: which of the two servers it is, ``primary`` or ``secondary``."""
 
-_SECONDARY = "secondary"
-_ROLES = frozenset({"primary", _SECONDARY})
+_PRIMARY, _SECONDARY = "primary", "secondary"
+_ROLES = frozenset({_PRIMARY, _SECONDARY})
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}", re.ASCII)
 
@@ -186,7 +188,16 @@ def _survive(lease_file: Path, parameters: _Parameters) -> str:
     if end >= records.LATEST:
         raise EditError(f"{HOLD} {parameters.hold} reaches beyond the last second that dhcpd knows")
     stanza = _stanza(parameters.relationship, "partner-down", "communications-interrupted")
-    extended = _rewritten(lease_file, lambda lease: _extension(lease, records.text(end)), stanza)
+    now, until = records.text(int(time.time())), records.text(end)
+    role = parameters.role
+
+    def kept(lease: records.Lease) -> bytes:
+        return (_nobodys if role == _PRIMARY and _strangers(lease, now) else _extension)(lease, until)
+
+    def others(lease: records.Lease) -> bytes:
+        return _nobodys(lease, max(lease.ends, until)) if role and _declined(lease, role) else b""
+
+    extended = _rewritten(lease_file, kept, stanza, others)
     return f"survives alone: {extended} leases that the partner may have promised are kept for {parameters.hold + 1} s"
 
 
@@ -216,10 +227,10 @@ def _resume(lease_file: Path, parameters: _Parameters) -> str:
     return f"resumes: {kept}, {len(left)} addresses were left to it"
 
 
-def _rewritten(lease_file: Path, change: _Change, stanza: bytes, change_others: _Change | None = None) -> int:
+def _rewritten(lease_file: Path, change: _Change, stanza: bytes, change_others: _Change) -> int:
     """Append a record for each lease of which something may be promised, and a stanza; return how many leases.
 
-    Those of which nothing is promised get one too, if it is said which.
+    Those of which nothing is promised get one too, if it is said which; empty: none.
     """
     changed = 0
 
@@ -232,15 +243,12 @@ def _rewritten(lease_file: Path, change: _Change, stanza: bytes, change_others: 
         def noting() -> Iterator[bytes]:
             for block in records.content(old):
                 _note(promised, others, block, now)
-                if change_others is None:
-                    others.clear()
                 yield block
 
         yield from _appended(noting(), ())
-        changed = len(promised) + len(others)
-        yield from map(change, promised.values())
-        if change_others is not None:
-            yield from map(change_others, others.values())
+        for record in chain(map(change, promised.values()), map(change_others, others.values())):
+            changed += bool(record)
+            yield record
         yield stanza
 
     with lease_file.open("rb") as old:
@@ -271,6 +279,33 @@ def _early(lease: records.Lease, now: bytes) -> bool:
     if lease.left and lease.told > now:
         return True
     return lease.state in _FREE and b"hardware ethernet" in lease.body and lease.ends > now
+
+
+def _strangers(lease: records.Lease, now: bytes) -> bool:
+    """Tell whether what a primary is to keep is promised to somebody whom it does not know, if to anybody.
+
+    What ends later than it was released was not given back: it is the partner's, which was being told anew.
+    """
+    return lease.left or (lease.state == "released" and lease.ends > now)
+
+
+def _declined(lease: records.Lease, role: str) -> bool:
+    """Tell whether a client declined an address, unheard by the partner, which may have leased it to it since.
+
+    With nothing else left a server in partner-down gives it to somebody else. What was its own to give the partner gave
+    to nobody.
+    """
+    own = "free" if role == _PRIMARY else "backup"
+    return lease.state == "abandoned" and lease.unacknowledged and lease.rewind != own
+
+
+def _nobodys(lease: records.Lease, end: bytes) -> bytes:
+    """Return a record that leases an address until an instant to a client that there is not.
+
+    Without any the partner would not take it.
+    """
+    body = b"  hardware ethernet 00:00:00:00:00:00;\n"
+    return _record(lease._replace(body=body), end, frozenset(), b"active", b"expired")
 
 
 def _extension(lease: records.Lease, end: bytes) -> bytes:

@@ -90,6 +90,11 @@ class Lease(NamedTuple):
         return self._time(_CLTT) == self.seen != b""
 
     @property
+    def nobodys(self) -> bool:
+        """Whether it names no client, by hardware address or identifier."""
+        return b"  hardware " not in self.body and b"  uid " not in self.body
+
+    @property
     def told(self) -> bytes:
         """The potential expiry that is to be told to the partner, as text in the order of time; or empty."""
         return self._time(_TOLD)
