@@ -75,7 +75,7 @@ def told(jig: Jig, survivor: Role, *, ours: bool, stalling: bool) -> Found:
         other.signal(SIGKILL)
         keeper.stop()
         now = int(time.time())
-        spoilt = "".join(lease(address, "abandoned", now, now + 9999, None) for address in ABANDONED)
+        spoilt = "".join(heard(lease(address, "abandoned", now, now + 9999, None), now) for address in ABANDONED)
         append(keeper, spoilt)
         elsewhere = {
             each: state for each, state in standing(keeper.lease_file).items() if IPv4Address(each) in ELSEWHERE
@@ -132,8 +132,12 @@ def news(kind: str, client: Client, now: int) -> str:
     state = STATES.get(kind, kind)
     ends = {"ending": now + 3, "abandoned": now + 9999}.get(kind, now - 4)
     record = lease(str(client.address), state, now, ends, None if state == "abandoned" else client.mac)
-    acknowledged = f"  atsfp {when(now - 4)};\n" if kind == "ending" else ""
-    return record.replace("  binding", acknowledged + "  binding", 1)
+    return heard(record, now) if kind == "ending" else record
+
+
+def heard(record: str, now: int) -> str:
+    """Return a record of which the partner has acknowledged all there is to tell."""
+    return record.replace("  binding", f"  atsfp {when(now - 4)};\n  binding", 1)
 
 
 def lease(address: str, state: str, now: int, ends: int, mac: bytes | None) -> str:
