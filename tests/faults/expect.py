@@ -254,21 +254,30 @@ class Untouched:
 
 @dataclass(frozen=True, slots=True)
 class Reaches:
-    """A server's sidecar reports a state."""
+    """A server's sidecar reports a state.
+
+    Attributes:
+        earliest: Seconds after the moment before which it must not.
+    """
 
     actor: Actor
     state: FailoverState
     since: Moment = (START, 0.0)
+    earliest: float = 0.0
 
     @property
     def says(self) -> str:
         """Say what."""
-        return f"the {self.actor} reports {self.state} after {_told(self.since)}"
+        sooner = f", and no sooner than {self.earliest:g} s after it" if self.earliest else ""
+        return f"the {self.actor} reports {self.state} after {_told(self.since)}{sooner}"
 
     def judge(self, run: Run) -> Found:
         """Judge a run."""
         since = run.at(self.since)
-        if run.timeline.reached(run.cast[self.actor], self.state, since) is not None:
+        reached = run.timeline.reached(run.cast[self.actor], self.state, since)
+        if reached is not None and reached < since + self.earliest:
+            return Found((f"the {self.actor} reported {self.state} {reached - since:.2f} s after {_told(self.since)}",))
+        if reached is not None:
             return Found()
         seen = [state for _, state in run.timeline.states(run.cast[self.actor], since)]
         return Found((f"the {self.actor} never reported {self.state}, but {', '.join(seen)}",))

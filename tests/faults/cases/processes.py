@@ -169,7 +169,8 @@ CASES = (
         (power_off(VICTIM), takeover(SURVIVOR, _SOON), Wait(2), power_on(VICTIM),
          reaches(VICTIM, FailoverState.RECOVER_WAIT, 25.0, "waits"), power_off(SURVIVOR).at("second"),
          takeover(VICTIM, 40.0).marked("second-takeover"), Wait(3)),
-        (TakesOver(SURVIVOR), TakesOver(VICTIM, since=("second", 0.0), within=None),
+        # No order: it lost its partner before it was normal, stops, and is started as survivor.
+        (TakesOver(SURVIVOR), Reaches(VICTIM, FailoverState.PARTNER_DOWN, since=("second", 0.0), earliest=Times().mclt),
          Serves(VICTIM, since=("second-takeover", 1.0))),
         times=Times(alone=6),
         back=60,

@@ -4,11 +4,11 @@ import pytest
 
 from tests.faults import expect
 from tests.faults.case import SURVIVOR, VICTIM
-from tests.faults.expect import NeedsGrant, NoTakeover, Serves, Silent, TakesOver, Untouched, Verdicts
+from tests.faults.expect import NeedsGrant, NoTakeover, Reaches, Serves, Silent, TakesOver, Untouched, Verdicts
 from tests.faults.timeline import Timeline
 from tests.lab.history import Answer
 from tests.unit.faults.seen import answers, in_partner_down, interrupted, lease, run, server, timeline
-from twinlease.model.states import Role
+from twinlease.model.states import FailoverState, Role
 
 PRIMARY, SECONDARY = Role.PRIMARY, Role.SECONDARY
 MARKS = {"start": 0.0, "fault": 1.0, "mend": 20.0, "end": 25.0}
@@ -74,6 +74,15 @@ def test_a_takeover_that_never_comes_or_is_the_other_ones_is_a_failure() -> None
     assert TakesOver(SURVIVOR).judge(run(TAKEN_OVER, [], MARKS, victim=PRIMARY)).failures
     ordered = timeline({0.0: lease(), 9.2: lease(revoked=SECONDARY)})
     assert "never reported" in TakesOver(SURVIVOR).judge(run(ordered, [], MARKS)).failures[0]
+
+
+def test_a_state_may_be_expected_no_sooner_than_after_a_while() -> None:
+    there = run(TAKEN_OVER, [], MARKS)  # 8.5 s after the fault
+    down = FailoverState.PARTNER_DOWN
+    assert not Reaches(SURVIVOR, down, since=("fault", 0.0), earliest=8.5).judge(there).failures
+    early = Reaches(SURVIVOR, down, since=("fault", 0.0), earliest=8.6).judge(there)
+    assert early.failures == ("the survivor reported PartnerDown 8.50 s after fault",)
+    assert "never reported" in Reaches(VICTIM, down).judge(there).failures[0]
 
 
 def test_an_order_where_none_is_expected_is_a_failure() -> None:
