@@ -142,47 +142,6 @@ def test_whatever_clients_did_at_one_server_they_keep_what_the_other_gave_them(
     assert found["renewed", False]
 
 
-def declined(*, held: bool) -> list[float]:
-    """Have a client decline an address at one server, and lease it at the other; as ``early``, but they never meet."""
-    few = brief("10.77.0.100", "10.77.0.103", longest=LONGEST)
-    with Jig(PRIMARY, SECONDARY) as jig, Clients.on(jig.clients) as crowd, ExitStack() as stack:
-        leases = jig.primary.lease_file
-        if held:
-            jig.configure(few)
-            pair = stack.enter_context(managed(jig, max_lease=LONGEST))
-            pair.start(few)
-            leases = pair.primary.guard.lease_dir / leases.name
-        else:
-            jig.start(few)
-        each = Client(crowd, hardware_addresses(1)[0])
-        jig.reach(Role.PRIMARY)
-        assert each.lease(15)
-        time.sleep(1.5)  # the secondary has heard of it
-        interrupt(jig)
-        first = each.address
-        crowd.decline(each.mac, first, PRIMARY.ip)
-        until("it was abandoned", lambda: "binding state abandoned" in leases.read_text(), timeout=5)
-        wanted = "active" if held else "abandoned"
-        until(wanted, lambda: standing(leases, [first]) == [wanted], timeout=5)
-        jig.reach(Role.SECONDARY)
-        assert each.lease(15)
-        assert each.address == first
-        each.renew()
-        jig.reach(Role.PRIMARY)
-        return cut_short(crowd, {first: each.ends})
-
-
-def test_what_a_client_declined_and_then_leased_at_the_other_is_no_strangers(
-    record_property: Callable[[str, object], None],
-) -> None:
-    """The primary has nothing else left, and takes an abandoned address then."""
-    with ThreadPoolExecutor(2) as pool:
-        plain, held = pool.map(lambda held: declined(held=held), (False, True))
-    record_property("plain", plain)
-    assert held == []
-    assert plain, "the hazard that is guarded against did not show"
-
-
 def test_a_sidecar_that_begins_anew_without_the_api_holds_all_the_same(jig: Jig, clients: Clients) -> None:
     jig.configure(SERVICE)
     with managed(jig, max_lease=LONGEST) as pair:

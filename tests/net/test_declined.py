@@ -2,11 +2,12 @@
 
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from ipaddress import IPv4Address
-from typing import Literal
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 import pytest
 from msgspec.structs import replace
@@ -19,6 +20,7 @@ from tests.net.managed import managed
 from tests.net.services import PRIMARY, SECONDARY
 from tests.net.test_apart import IP, LONGEST, cut_short, standing
 from twinlease import omapi
+from twinlease.model.service import Service
 from twinlease.model.states import FailoverState, Role
 
 Enter = Literal["plain", "running", "stopped"]
@@ -27,137 +29,144 @@ OVER = 8
 """In so many seconds the day is over for which an address is out of use."""
 
 
-def settled(crowd: Clients) -> Client:
-    """Return a client whose lease is as long as leases are."""
-    each = Client(crowd, hardware_addresses(1)[0])
+def settle(each: Client) -> None:
+    """Have a client get a lease that is as long as leases are, and both servers know of it."""
     assert each.lease(15)
     until("a long lease", lambda: each.renew() >= LONGEST, timeout=10, every=1.5)
     time.sleep(1.5)  # both have told each other
-    return each
 
 
-def declined(*, ours: bool) -> list[float]:
-    """Have a client decline at the primary what the secondary gave it, and go on with it; return as ``cut_short``.
+class Scene(NamedTuple):
+    """Two servers with few addresses, and a client.
 
-    The primary knows the address as the secondary's to give.
-
-    Args:
-        ours: Our sidecars look after the servers.
+    Attributes:
+        leases: The primary's lease file.
+        kept: How the primary has an address after a while that was declined at it, unheard by the secondary.
     """
+
+    jig: Jig
+    crowd: Clients
+    each: Client
+    leases: Path
+    kept: str
+
+    def decline(self) -> None:
+        """Have the client decline its address at the primary."""
+        address = self.each.address
+        self.crowd.decline(self.each.mac, address, PRIMARY.ip)
+        until("it was abandoned", lambda: "binding state abandoned" in self.leases.read_text(), timeout=5)
+
+    def await_kept(self) -> None:
+        """Wait until the primary has done with the address what it does."""
+        until(self.kept, lambda: standing(self.leases, [self.each.address]) == [self.kept], timeout=5)
+
+    def lease_again(self) -> None:
+        """Have the client lease its address at the secondary."""
+        address = self.each.address
+        self.jig.reach(Role.SECONDARY)
+        assert self.each.lease(15)
+        assert self.each.address == address
+
+    def early(self) -> list[float]:
+        """Return as ``cut_short`` what strangers get of the primary after the client renewed."""
+        self.each.renew()
+        self.jig.reach(Role.PRIMARY)
+        return cut_short(self.crowd, {self.each.address: self.each.ends})
+
+
+@contextmanager
+def scene(service: Service, *, ours: bool) -> Iterator[Scene]:
+    """Have two servers start; with our sidecars, or plain."""
     with Jig(PRIMARY, SECONDARY) as jig, Clients.on(jig.clients) as crowd, ExitStack() as stack:
         leases = jig.primary.lease_file
         if ours:
-            jig.configure(FEW)
+            jig.configure(service)
             pair = stack.enter_context(managed(jig, max_lease=LONGEST))
-            pair.start(FEW)
+            pair.start(service)
             leases = pair.primary.guard.lease_dir / leases.name
         else:
-            jig.start(FEW)
-        until("some are the secondary's", lambda: "binding state backup" in leases.read_text(), timeout=5)
-        interrupt(jig)
-        jig.reach(Role.SECONDARY)
+            jig.start(service)
         each = Client(crowd, hardware_addresses(1)[0])
-        assert each.lease(15)
-        address = each.address
-        assert standing(leases, [address]) == ["backup"]
-        jig.reach(Role.PRIMARY)
-        crowd.decline(each.mac, address, PRIMARY.ip)
-        until("it was abandoned", lambda: "binding state abandoned" in leases.read_text(), timeout=5)
-        wanted = "active" if ours else "abandoned"
-        until(wanted, lambda: standing(leases, [address]) == [wanted], timeout=5)
-        jig.reach(Role.SECONDARY)
-        assert each.lease(15)
-        assert each.address == address
-        each.renew()
-        jig.reach(Role.PRIMARY)
-        return cut_short(crowd, {address: each.ends})
+        yield Scene(jig, crowd, each, leases, "active" if ours else "abandoned")
 
 
-def test_what_the_secondary_gave_to_one_who_declined_it_is_no_strangers(
-    record_property: Callable[[str, object], None],
-) -> None:
-    """The primary has nothing else left, and takes an abandoned address then."""
-    with ThreadPoolExecutor(2) as pool:
-        plain, ours = pool.map(lambda ours: declined(ours=ours), (False, True))
-    record_property("plain", plain)
-    assert ours == []
-    assert plain, "the hazard that is guarded against did not show"
+def of_the_primary(*, ours: bool) -> list[float]:
+    """Have the client decline, cut off, what the primary gave it, and lease it at the secondary."""
+    with scene(FEW, ours=ours) as here:
+        here.jig.reach(Role.PRIMARY)
+        assert here.each.lease(15)
+        time.sleep(1.5)  # the secondary has heard of it
+        interrupt(here.jig)
+        here.decline()
+        here.await_kept()
+        here.lease_again()
+        return here.early()
+
+
+def of_the_secondary(*, ours: bool) -> list[float]:
+    """Have the client decline, cut off, what the secondary gave it of its own, and go on with it."""
+    with scene(FEW, ours=ours) as here:
+        until("some are the secondary's", lambda: "binding state backup" in here.leases.read_text(), timeout=5)
+        interrupt(here.jig)
+        here.jig.reach(Role.SECONDARY)
+        assert here.each.lease(15)
+        assert standing(here.leases, [here.each.address]) == ["backup"]
+        here.jig.reach(Role.PRIMARY)
+        here.decline()
+        here.await_kept()
+        here.lease_again()
+        return here.early()
 
 
 def stalled(*, ours: bool) -> list[float]:
-    """Have a client decline at the primary while the link stalls, and lease the address again at the secondary.
-
-    Both notice then that they are cut off. Returns as ``cut_short``.
-
-    Args:
-        ours: Our sidecars look after the servers.
-    """
+    """Have the client decline while the link stalls, and lease it again; both notice then that they are cut off."""
     few = replace(FEW, failover=replace(FEW.failover, max_response_delay=5))
-    with Jig(PRIMARY, SECONDARY) as jig, Clients.on(jig.clients) as crowd, ExitStack() as stack:
-        leases = jig.primary.lease_file
-        if ours:
-            jig.configure(few)
-            pair = stack.enter_context(managed(jig, max_lease=LONGEST))
-            pair.start(few)
-            leases = pair.primary.guard.lease_dir / leases.name
-        else:
-            jig.start(few)
-        each = settled(crowd)
-        jig.stall_link()
-        jig.reach(Role.PRIMARY)
-        crowd.decline(each.mac, each.address, PRIMARY.ip)
-        until("it was abandoned", lambda: "binding state abandoned" in leases.read_text(), timeout=5)
-        jig.reach(Role.SECONDARY)
-        address = each.address
-        assert each.lease(15)
-        assert each.address == address
-        for server in jig.servers.values():
+    with scene(few, ours=ours) as here:
+        settle(here.each)
+        here.jig.stall_link()
+        here.jig.reach(Role.PRIMARY)
+        here.decline()
+        here.lease_again()
+        for server in here.jig.servers.values():
             with closing(server.control()) as control:
                 await_states(control, INTERRUPTED, timeout=20)
-        wanted = "active" if ours else "abandoned"
-        until(wanted, lambda: standing(leases, [address]) == [wanted], timeout=5)
-        each.renew()
-        jig.reach(Role.PRIMARY)
-        return cut_short(crowd, {address: each.ends})
+        here.await_kept()
+        return here.early()
 
 
-def test_what_was_declined_while_the_link_stalled_is_no_strangers_once_it_is_known_to_be_cut(
-    record_property: Callable[[str, object], None],
+@pytest.mark.parametrize("way", [of_the_primary, of_the_secondary, stalled])
+def test_what_a_client_declined_and_the_other_leased_to_it_is_no_strangers(
+    way: Callable[..., list[float]], record_property: Callable[[str, object], None]
 ) -> None:
+    """The primary has nothing else left, and takes an abandoned address then."""
     with ThreadPoolExecutor(2) as pool:
-        plain, ours = pool.map(lambda ours: stalled(ours=ours), (False, True))
+        plain, ours = pool.map(lambda ours: way(ours=ours), (False, True))
     record_property("plain", plain)
     assert ours == []
     assert plain, "the hazard that is guarded against did not show"
 
 
 def alone(enter: Enter) -> list[float]:
-    """Have a client decline at the primary and go on with the secondary, unseen by any sidecar, and that one die.
-
-    Returns as ``cut_short``, with the primary in partner-down.
-    """
-    with Jig(PRIMARY, SECONDARY) as jig, Clients.on(jig.clients) as crowd:
-        jig.start(FEW)
-        each = settled(crowd)
-        interrupt(jig)
-        jig.reach(Role.PRIMARY)
-        crowd.decline(each.mac, each.address, PRIMARY.ip)
-        address, leases = each.address, jig.primary.lease_file
-        until("it was abandoned", lambda: standing(leases, [address]) == ["abandoned"], timeout=5)
-        jig.reach(Role.SECONDARY)
-        assert each.lease(15)
-        assert each.address == address
-        each.renew()
-        jig.secondary.signal(signal.SIGKILL)
+    """Have the client decline and go on with the secondary, unseen by any sidecar, and that one die."""
+    with scene(FEW, ours=False) as here:
+        settle(here.each)
+        interrupt(here.jig)
+        here.jig.reach(Role.PRIMARY)
+        here.decline()
+        here.await_kept()
+        here.lease_again()
+        here.each.renew()
+        here.jig.secondary.signal(signal.SIGKILL)
+        primary = here.jig.primary
         if enter == "plain":
-            jig.primary.set_state(FailoverState.PARTNER_DOWN)
+            primary.set_state(FailoverState.PARTNER_DOWN)
         elif enter == "running":
-            assert jig.primary.survive_running(LONGEST) is not None
+            assert primary.survive_running(LONGEST) is not None
         else:
-            jig.primary.stop()
-            jig.primary.survive(LONGEST)
-        jig.reach(Role.PRIMARY)
-        return cut_short(crowd, {address: each.ends})
+            primary.stop()
+            primary.survive(LONGEST)
+        here.jig.reach(Role.PRIMARY)
+        return cut_short(here.crowd, {here.each.address: here.each.ends})
 
 
 def test_what_was_declined_unseen_is_kept_in_partner_down(record_property: Callable[[str, object], None]) -> None:
