@@ -3,6 +3,7 @@
 The judge must catch these, and find nothing where nothing is wrong: else its verdicts of our own pairs mean nothing.
 """
 
+import dataclasses
 import struct
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pypureomapi  # type: ignore[import-untyped]  # typed inside, but without 
 import pytest
 from msgspec.structs import replace
 
-from tests.lab.crowd import Pace
+from tests.lab.crowd import Habit, Pace
 from tests.lab.history import Verdict, judge, last_answer, longest_gap
 from tests.lab.load import Load, Plan
 from tests.lab.recorder import Recorder
@@ -27,6 +28,8 @@ from twinlease.model.states import FailoverState
 MCLT, LEASE = 10, 30  # seconds
 TIMER = 2.0  # what an impatient script waits before it declares the partner down
 PLAN = Plan(rate=5.0, alive=20, pace=Pace(retry=1.5, longest_retry=6.0, stay=(2.0, 10.0), away=(0.5, 3.0)))
+WANTING = dataclasses.replace(PLAN, alive=32, mix={Habit.STAY: 8, Habit.REBOOT: 2})
+"""On either half as many as there are addresses, and who has one keeps it: each that is given away is a duplicate."""
 INTERRUPTED = (FailoverState.COMMUNICATIONS_INTERRUPTED, FailoverState.NORMAL)
 PARTNER_DOWN = struct.pack("!I", 4)
 
@@ -69,9 +72,10 @@ def declare_partner_down(server: Server) -> None:
 
 
 def test_two_bare_servers_and_a_timer_make_duplicates_and_the_judge_says_so(lan: SplitLan) -> None:
-    lan.start(short_service(last="10.77.0.127"))  # fewer addresses than clients: each one left over is wanted
-    with Recorder(lan.ports()) as recorder, Load(lan.machines(), PLAN) as load:
-        until("clients on both servers", lambda: min(acks(recorder), default=0) > 30, timeout=15, every=0.5)
+    lan.start(short_service(last="10.77.0.127"))
+    with Recorder(lan.ports()) as recorder, Load(lan.machines(), WANTING) as load:
+        until("clients on both servers", lambda: min(acks(recorder), default=0) > 10, timeout=15, every=0.5)
+        until("most addresses are in use", lambda: len(load.holders()) > 20, timeout=15, every=0.5)
         before = so_far(recorder)
         lan.split()
         for server in lan.servers.values():

@@ -24,13 +24,15 @@ from tests.net.test_apart import cut_short, standing
 from tests.net.test_left import LONGEST, PATIENCE, unacknowledged
 from tests.net.test_resume import MCLT, extend, leased, released
 from twinlease import omapi
-from twinlease.engines.isc.control import IscControl
+from twinlease.engines.isc.control import IscControl, Session
 from twinlease.engines.protocol import ControlError
 from twinlease.model.states import FailoverState, Role
 
+Change = Callable[[Mapping[str, bytes]], Sequence[Mapping[str, bytes]]]
 Enter = Literal["leased again", "running", "stopped"]
 CUT_OFF = FailoverState.COMMUNICATIONS_INTERRUPTED
-SERVICE = brief("10.77.0.100", "10.77.0.131", longest=LONGEST)
+POOL = [IPv4Address("10.77.0.100") + number for number in range(32)]
+SERVICE = brief(str(POOL[0]), str(POOL[-1]), longest=LONGEST)
 SERVICE = replace(SERVICE, failover=replace(SERVICE.failover, max_response_delay=PATIENCE, mclt=MCLT))
 ANEW = LONGEST + LONGEST // 2
 """For so many seconds the primary says that an address is the secondary's."""
@@ -57,6 +59,38 @@ class Scene(NamedTuple):
         """Return how many addresses the secondary gave, and how early they were given to somebody else."""
         ends = {each.address: each.ends for each in self.others}
         return len(ends), cut_short(self.crowd, ends, former=self.former) if ends else []
+
+    def await_all_given_again(self) -> None:
+        """Wait until each address has been given to somebody once more."""
+        given: set[IPv4Address] = set()
+
+        def again() -> bool:
+            crowding = hardware_addresses(40, family=6)
+            given.update(ack.address for ack in self.crowd.lease(crowding, timeout=1.5).values())
+            return given.issuperset(self.left)
+
+        until("all are given again, some day", again, timeout=LONGEST + 2 * MCLT)
+
+
+class Overtaken:
+    """A session; what it is to change waits until something else has happened, once."""
+
+    def __init__(self, session: Session, first: Callable[[], None]) -> None:
+        self._session = session
+        self._first: Callable[[], None] | None = first
+        self.lookup, self.update, self.close = session.lookup, session.update, session.close
+
+    def change_each(self, kind: str, key: str, values: Sequence[bytes], change: Change) -> list[str]:
+        """Change them once that has happened; what there is to change has been decided before."""
+
+        def overtaken(found: Mapping[str, bytes]) -> Sequence[Mapping[str, bytes]]:
+            changes = change(found)
+            if len(changes) > 1 and self._first is not None:
+                first, self._first = self._first, None
+                first()
+            return changes
+
+        return self._session.change_each(kind, key, values, overtaken)
 
 
 @contextlib.contextmanager
@@ -98,14 +132,7 @@ def alone(enter: Enter) -> tuple[int, list[float]]:
         jig.secondary.recover()
         jig.reach(*Role)
         jig.await_normal(timeout=2 * MCLT)
-        given: set[IPv4Address] = set()
-
-        def again() -> bool:
-            crowding = hardware_addresses(40, family=6)
-            given.update(ack.address for ack in scene.crowd.lease(crowding, timeout=1.5).values())
-            return given.issuperset(scene.left)
-
-        until("all are given again, some day", again, timeout=LONGEST + 2 * MCLT)
+        scene.await_all_given_again()
         return found
 
 
@@ -123,7 +150,7 @@ def meeting(*, at_once: bool) -> tuple[int, list[float]]:
         with contextlib.suppress(ControlError):  # it says that it is not cut off any more
             while at_once and scene.primary.failover().local is CUT_OFF:
                 told += 1
-                scene.primary.leave(scene.left, told)
+                scene.primary.leave(scene.left, told, beside=POOL)
                 time.sleep(0.1)
         while scene.primary.failover().local is CUT_OFF:
             extend(scene.others)
@@ -132,15 +159,43 @@ def meeting(*, at_once: bool) -> tuple[int, list[float]]:
         return scene.early()
 
 
+def behind_the_word(*, beside: bool, seconds: float) -> tuple[int, list[float]]:
+    """Have the two meet behind the primary's word that it is cut off, and before it is told anew what it left.
+
+    Args:
+        beside: What is the primary's own is told before, as our sidecar has it.
+        seconds: For so long they have met already.
+    """
+    with cut_off() as scene, closing(scene.jig.primary.control()) as other:
+        jig = scene.jig
+
+        def meet() -> None:
+            jig.mend_link()
+            until("they meet", lambda: other.failover().local is not CUT_OFF, timeout=2 * PATIENCE, every=0.001)
+            time.sleep(seconds)
+
+        control = jig.primary.engine.control(lambda: Overtaken(session(jig), meet), SERVICE.failover.name)
+        with closing(control), contextlib.suppress(ControlError):  # of the second it says that it is not cut off
+            control.leave(scene.left, int(time.time()) + ANEW + 1, beside=POOL if beside else ())
+        jig.reach(*Role)
+        jig.await_normal(timeout=30)
+        found = scene.early()
+        scene.await_all_given_again()
+        return found
+
+
+def session(jig: Jig) -> omapi.OmapiSession:
+    """Open a session with the primary."""
+    with jig.primary.namespace.entered():
+        return omapi.connect("127.0.0.1", SERVICE.omapi_port, jig.primary.engine.control_key, SECRET, 2.0)
+
+
 def _release(jig: Jig, addresses: Sequence[IPv4Address], until: int) -> None:
     def change(_: Mapping[str, bytes]) -> Sequence[Mapping[str, bytes]]:
         return [{"ends": until.to_bytes(4, "big"), "state": (4).to_bytes(4, "big")}]
 
-    with jig.primary.namespace.entered():
-        port, key = SERVICE.omapi_port, jig.primary.engine.control_key
-        session = omapi.connect("127.0.0.1", port, key, SECRET, 2.0)
-    session.change_each("lease", "ip-address", [each.packed for each in addresses], change)
-    session.close()
+    with contextlib.closing(session(jig)) as opened:
+        opened.change_each("lease", "ip-address", [each.packed for each in addresses], change)
 
 
 def test_who_had_it_before_does_not_get_it_back_from_a_primary_alone(
@@ -167,3 +222,17 @@ def test_whenever_the_two_meet_nobody_hears_that_it_was_released(
     assert given
     assert cut == []
     assert plain[1]  # else the hazard did not show, and the lines above prove nothing
+
+
+def test_nor_when_they_meet_behind_the_word_that_the_primary_is_cut_off(
+    record_property: Callable[[str, object], None],
+) -> None:
+    cases = [(beside, seconds) for beside in (False, True) for seconds in (0.0, 0.005, 0.3)]
+    with ThreadPoolExecutor(len(cases)) as pool:
+        results = list(pool.map(lambda case: behind_the_word(beside=case[0], seconds=case[1]), cases))
+    plain, ours = results[:3], results[3:]
+    for name, found in (("only that", plain), ("its own before", ours)):
+        record_property(name, f"{sum(len(cut) for _, cut in found)} of {sum(given for given, _ in found)} early")
+    assert all(given for given, _ in ours)
+    assert [cut for _, cut in ours] == [[], [], []]
+    assert any(cut for _, cut in plain)  # else the hazard did not show, and the lines above prove nothing

@@ -128,7 +128,9 @@ class Control(Protocol):
             ControlError: No answer within the deadline, or a refused key; some may have been held.
         """
 
-    def leave(self, addresses: Sequence[IPv4Address], until: int) -> Mapping[IPv4Address, str]:
+    def leave(
+        self, addresses: Sequence[IPv4Address], until: int, *, beside: Iterable[IPv4Address] = ()
+    ) -> Mapping[IPv4Address, str]:
         """Have a primary that is cut off tell of addresses that it left to its partner with an instant to come.
 
         Such a word does not end a lease that the partner has given meanwhile. Whatever is not left to it any more is
@@ -137,6 +139,8 @@ class Control(Protocol):
         Args:
             addresses: A few: the server does nothing else meanwhile.
             until: Seconds since the epoch, by the server's wall clock; the word has that effect so long.
+            beside: Where to look for a few addresses that are free and the primary's own: behind those the partner
+                hears of the others only how they stand in the end, should the two meet at that moment.
 
         Returns:
             Those that the server refused, and why.

@@ -1,11 +1,14 @@
 """Sets of IPv4 addresses as runs of numbers, both ends included. Every result is sorted, disjoint and merged."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import TypeAlias
 
 Span: TypeAlias = tuple[int, int]
 Spans: TypeAlias = tuple[Span, ...]
+
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 def merge(spans: Iterable[Span]) -> Spans:
@@ -52,3 +55,13 @@ def covers(spans: Sequence[Span], address: int) -> bool:
 def size(spans: Iterable[Span]) -> int:
     """Return how many addresses a set holds."""
     return sum(last - first + 1 for first, last in spans)
+
+
+def spread(spans: Sequence[Span], count: int) -> Iterator[int]:
+    """Yield up to so many addresses of a set, a result of ``merge``, the first few as evenly spread as all of them."""
+    ends = list(accumulate(last - first + 1 for first, last in spans))
+    total = ends[-1] if ends else 0
+    places = range(total) if total <= count else dict.fromkeys(int(total * (n * _GOLDEN % 1)) for n in range(count))
+    for place in places:
+        run = bisect_right(ends, place)
+        yield spans[run][1] - (ends[run] - 1 - place)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from twinlease.decide import hold
 from twinlease.engines.protocol import BindingLog, Control, ControlError
 from twinlease.log import kv
+from twinlease.model import spans
 from twinlease.model.binding import ENDED, Binding, Standing
 from twinlease.model.states import FailoverState, Role
 from twinlease.sidecar.clock import Clock
@@ -26,6 +27,8 @@ _AT_ONCE = 1
 """Between two messages the server answers whoever waits: with 8 in each, clients waited for up to 17 ms (measured)."""
 _AGAIN_SECONDS = 2.0
 _REFUSED_SECONDS = 60.0
+_SPREAD = 64
+"""Among so many addresses, spread over all pools, a few are the primary's own and free, unless hardly any are."""
 
 
 class _Begun(NamedTuple):
@@ -51,6 +54,7 @@ class Holder:
         self._records: Records | None = None
         self._schedule = Schedule(since=0, longest=0)
         self._begun: _Begun | None = None
+        self._spread: tuple[IPv4Address, ...] = ()
         self._held = 0
         self._trouble = ""
 
@@ -72,6 +76,7 @@ class Holder:
             self._end()
             if begun is not None:
                 self._begin(begun)
+                self._spread = _spread(now)
         if begun is None or self._records is None:
             return
         until = time.monotonic() + _SHARE_SECONDS
@@ -116,7 +121,7 @@ class Holder:
         left = [IPv4Address(address) for address in due if address in self._schedule.left]
         leases = [IPv4Address(address) for address in due if address not in self._schedule.left]
         until = hold.until(now, longest=self._schedule.longest)
-        refused = dict(control.leave(left, until)) if left else {}
+        refused = dict(control.leave(left, until, beside=self._spread)) if left else {}
         if leases:
             refused |= control.hold(leases, until)
         if not self._held:
@@ -131,6 +136,12 @@ class Holder:
         if why != self._trouble:
             self._trouble = why
             _log.warning("a lease is not held", extra=kv(why=why))
+
+
+def _spread(now: Observed) -> tuple[IPv4Address, ...]:
+    pools = () if now.desired is None else now.desired.object.spec.pools
+    ranges = [(int(IPv4Address(each.start)), int(IPv4Address(each.end))) for pool in pools for each in pool.ranges]
+    return tuple(map(IPv4Address, spans.spread(spans.merge(ranges), _SPREAD)))
 
 
 class Schedule:

@@ -57,11 +57,13 @@ class Dhcpd:
     ) -> list[str]:
         """Play the next answer for each."""
         problems = []
+        wanted: list[tuple[str, str, Mapping[str, bytes]]] = []
         for value in values:
             found = self.lookup(kind, f"{key} {IPv4Address(value)}")
             problems.append("" if found else "error 23 no object")
             if found:
-                self.written += [(kind, str(IPv4Address(value)), wanted) for wanted in change(found)]
+                wanted += [(kind, str(IPv4Address(value)), each) for each in change({**found, key: value})]
+        self.written += wanted
         return problems
 
     def close(self) -> None:
@@ -177,7 +179,7 @@ def test_what_may_be_somebodys_is_held_and_never_shortened(state: int, ends: int
 
 def test_what_is_left_to_the_partner_was_released_until_then_and_is_the_partners_again() -> None:
     mine, freed, given, back = (in_binding(state, 900) for state in (7, 1, 2, 4))
-    dhcpd = Dhcpd([mine, in_state(3), freed, given, back])
+    dhcpd = Dhcpd([mine, in_state(3), mine, freed, given, back])
     addresses = [IPv4Address(f"10.0.0.{number}") for number in (1, 2, 3, 4)]
     assert IscControl(dhcpd.connect, "lan").leave(addresses, 1000) == {}
     released = {"ends": (1000).to_bytes(4, "big"), "state": b"\0\0\0\4"}
@@ -187,8 +189,31 @@ def test_what_is_left_to_the_partner_was_released_until_then_and_is_the_partners
     assert [list(attributes) for _, _, attributes in dhcpd.written] == [["ends", "state"], ["state", "ends"]]
 
 
+def test_before_what_is_left_as_many_are_told_as_it_takes_to_keep_that_back() -> None:
+    mine, freed, given = (in_binding(state, 900) for state in (7, 1, 2))
+    beside = [IPv4Address(f"10.0.1.{number}") for number in range(20)]
+    looked = [freed, mine, *[given] * 5, None, freed, mine, freed, *[freed] * 5]
+    dhcpd = Dhcpd([*looked, freed, given, freed, mine, in_state(3), mine])
+    assert IscControl(dhcpd.connect, "lan").leave([IPv4Address("10.0.0.1")], 1000, beside=iter(beside)) == {}
+    again = {"ends": (900).to_bytes(4, "big")}  # as they are; one has been given meanwhile
+    assert dhcpd.written[:2] == [("lease", "10.0.1.0", again), ("lease", "10.0.1.10", again)]
+    assert [name for _, name, _ in dhcpd.written[2:]] == ["10.0.0.1", "10.0.0.1"]
+    assert not dhcpd.answers  # nobody was asked of the last four
+
+
+@pytest.mark.parametrize(("state", "starts", "made_good"), [(7, 801, True), (7, 800, False), (2, 801, False)])
+def test_a_lease_of_the_partners_that_was_undone_meanwhile_is_made_good(
+    state: int, starts: int, *, made_good: bool
+) -> None:
+    after = {**in_binding(state, 800), "starts": starts.to_bytes(4, "big")}
+    dhcpd = Dhcpd([in_binding(7, 900), in_state(3), after])
+    assert IscControl(dhcpd.connect, "lan").leave([IPv4Address("10.0.0.1")], 1000) == {}
+    leased = {"ends": (1000).to_bytes(4, "big"), "state": b"\0\0\0\2"}
+    assert dhcpd.written[2:] == ([("lease", "10.0.0.1", leased)] if made_good else [])
+
+
 def test_what_cannot_be_left_is_told() -> None:
-    dhcpd = Dhcpd([None, in_binding(7, 0), in_state(3)])
+    dhcpd = Dhcpd([None, in_binding(7, 0), in_state(3), in_binding(7, 0)])
     addresses = [IPv4Address("10.0.0.1"), IPv4Address("10.0.0.2")]
     assert IscControl(dhcpd.connect, "lan").leave(addresses, 1000) == {addresses[0]: "error 23 no object"}
     assert [name for _, name, _ in dhcpd.written] == ["10.0.0.2", "10.0.0.2"]

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinlease.model.spans import Spans, covers, intersect, merge, size, subtract
+from twinlease.model.spans import Spans, covers, intersect, merge, size, spread, subtract
 
 SPANS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 6)).map(lambda each: (each[0], sum(each))), max_size=8)
 
@@ -30,3 +30,21 @@ def test_they_are_sets(one: list[tuple[int, int]], other: list[tuple[int, int]])
         assert merge(result) == result
         assert size(result) == len(members(result))
         assert {number for number in range(50) if covers(result, number)} == members(result)
+
+
+@given(SPANS, st.integers(0, 20))
+def test_some_of_a_set_are_its_own_and_few_enough(spans: list[tuple[int, int]], count: int) -> None:
+    whole = merge(spans)
+    some = list(spread(whole, count))
+    assert len(some) == len(set(some)) <= count
+    assert set(some) <= members(whole)
+    assert size(whole) > count or set(some) == members(whole)
+
+
+def test_the_first_few_of_a_large_set_are_spread_over_all_of_it() -> None:
+    halves = ((1000, 33_767), (100_000, 132_767))
+    for first, last in halves:
+        for tenth in range(10):
+            begin = first + tenth * 3277
+            assert sum(begin <= each < min(begin + 3277, last) for each in spread(halves, 64)) >= 2
+    assert len({each // 50_000 for each in list(spread(halves, 64))[:2]}) == 2

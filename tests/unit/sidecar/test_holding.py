@@ -1,6 +1,6 @@
 """The schedule of what is to be held, and the holder against a server that the test plays."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
 from typing import cast
 
@@ -8,6 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from tests.unit.sidecar.snapshots import GRANT, NEW, OWN, guard, in_states, lease, observed, server
+from twinlease.api.pool import Range
+from twinlease.api.server import ServedPool
 from twinlease.api.servinglease import Bound
 from twinlease.engines.protocol import Control, ControlError
 from twinlease.model.binding import Binding, Standing
@@ -47,6 +49,7 @@ class World:
         self.records: list[Binding] = []
         self.held: list[tuple[int, int]] = []
         self.left: list[tuple[int, int]] = []
+        self.beside: list[IPv4Address] = []
         self.failure: ControlError | None = None
         self.refused: dict[IPv4Address, str] = {}
         self.deaf = False
@@ -80,8 +83,11 @@ class World:
                     self.records.append(leased(int(address), until))
         return {address: why for address, why in self.refused.items() if address in addresses}
 
-    def leave(self, addresses: Sequence[IPv4Address], until: int) -> Mapping[IPv4Address, str]:
+    def leave(
+        self, addresses: Sequence[IPv4Address], until: int, *, beside: Iterable[IPv4Address]
+    ) -> Mapping[IPv4Address, str]:
         """Leave them to the partner, and write that down."""
+        self.beside = list(beside)
         self.left += [(int(address), until) for address in addresses]
         self.records += [left(int(address), until) for address in addresses]
         return {}
@@ -145,6 +151,15 @@ def test_what_a_primary_left_to_its_partner_it_tells_anew_before_that_is_over(wo
         world.now += 1
         tend(holder, world)
     assert world.left[1][1] > world.now + LONGEST
+
+
+def test_beside_it_looks_for_free_ones_in_every_pool(world: World, holder: Holder) -> None:
+    world.records = [left()]
+    ranges = Range(start="10.0.0.1", end="10.0.0.9"), Range(start="10.0.0.20", end="10.0.0.21")
+    pools = ServedPool(name="a", ranges=ranges), ServedPool(name="b", ranges=(Range(start="10.0.8.0", end="10.0.8.1"),))
+    tend(holder, world, snapshot(desired=Desired(object=server(pools=pools))))
+    own = [f"10.0.0.{number}" for number in (*range(1, 10), 20, 21)]
+    assert world.beside == [IPv4Address(each) for each in (*own, "10.0.8.0", "10.0.8.1")]
 
 
 def test_what_is_a_secondarys_to_give_it_leaves_alone(world: World, holder: Holder) -> None:

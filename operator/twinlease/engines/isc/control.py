@@ -3,11 +3,13 @@
 This layer knows objects and attributes; the wire is a ``Session`` that is handed in (``twinlease.omapi`` makes them).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Address
+from itertools import islice
 from typing import Protocol
 
+from twinlease.engines.isc.render import PROMPT_UNACKED_UPDATES
 from twinlease.engines.isc.states import from_number, to_number
 from twinlease.engines.protocol import ControlError, FailoverStatus
 from twinlease.model.states import CATCHING_UP, FailoverState
@@ -17,6 +19,7 @@ _ACTIVE, _EXPIRED, _RELEASED, _ABANDONED, _RESET = 2, 3, 4, 5, 6
 _HELD = frozenset({_ACTIVE, _EXPIRED, _RELEASED, _ABANDONED, _RESET})
 _FREE, _BACKUP = 1, 7
 _UNUSED = frozenset({_FREE, _BACKUP})
+_LOOKED_AT_TOGETHER = 8
 
 
 class Session(Protocol):
@@ -174,14 +177,23 @@ class IscControl:
 
         return self._change_each(addresses, change)
 
-    def leave(self, addresses: Sequence[IPv4Address], until: int) -> Mapping[IPv4Address, str]:
+    def leave(
+        self, addresses: Sequence[IPv4Address], until: int, *, beside: Iterable[IPv4Address] = ()
+    ) -> Mapping[IPv4Address, str]:
         """Have backup leases be released until an instant, and backup again as they were.
 
         dhcpd tells of an address with the instant at which it came to be so, and takes for that the end of a lease that
         was released. That must not be told: a secondary would end whatever lease it has given. So both is in messages
         that are handled at once, and only while dhcpd says that it is cut off (measured: told, 17 s too early).
-        Its end in the database is in the past afterwards, as that of all that is free.
-        Source: make_binding_state_transition and normal_binding_state_transition_check of dhcpd 4.4.3; measured.
+
+        The two may meet behind that word, before the messages are handled (measured on a busy machine). So what is the
+        primary's own and free, by the word of both, is told first, as it is: as many as dhcpd has on their way at most.
+        What comes next it keeps until the first of those is acknowledged, and tells how that stands by then. If it had
+        heard by then what the secondary gave, that lease is undone here, and would never end there: it is made good.
+
+        Its end in the database is in the past afterwards, as that of all that is free. Source: supersede_lease,
+        make_binding_state_transition, dhcp_failover_send_updates, normal_binding_state_transition_check of dhcpd 4.4.3;
+        measured.
 
         Raises:
             ControlError: dhcpd is not in communications-interrupted (nothing was written), no answer within the
@@ -189,15 +201,44 @@ class IscControl:
         """
 
         def change(lease: Mapping[str, bytes]) -> Sequence[Mapping[str, bytes]]:
+            if IPv4Address(lease["ip-address"]) in own:
+                return [{"ends": lease["ends"]}] if _number(lease, "state") == _FREE else []
             if _number(lease, "state") != _BACKUP:
                 return []
             said = self.failover()  # last of all
             if said.local is not FailoverState.COMMUNICATIONS_INTERRUPTED:
                 raise ControlError(f"dhcpd is in {said.local}: nothing is told anew")
             released = {"ends": until.to_bytes(4, "big"), "state": _RELEASED.to_bytes(4, "big")}
+            starts.append(lease["starts"])
             return [released, {"state": _BACKUP.to_bytes(4, "big"), "ends": lease["starts"]}]
 
-        return self._change_each(addresses, change)
+        def make_good(lease: Mapping[str, bytes]) -> Sequence[Mapping[str, bytes]]:
+            if _number(lease, "state") != _BACKUP or lease["starts"] in starts:
+                return []
+            return [{"ends": until.to_bytes(4, "big"), "state": _ACTIVE.to_bytes(4, "big")}]
+
+        own = self._free(beside, PROMPT_UNACKED_UPDATES)
+        refused: dict[IPv4Address, str] = {}
+        for address in addresses:
+            starts: list[bytes] = []
+            refused |= self._change_each([*own, address], change)
+            if starts:
+                refused |= self._change_each([address], make_good)
+        return {address: refused[address] for address in addresses if address in refused}
+
+    def _free(self, addresses: Iterable[IPv4Address], wanted: int) -> Sequence[IPv4Address]:
+        """Return which of some addresses are free and the primary's to give, as many as are wanted."""
+        found: list[IPv4Address] = []
+
+        def look(lease: Mapping[str, bytes]) -> Sequence[Mapping[str, bytes]]:
+            if _number(lease, "state") == _FREE:
+                found.append(IPv4Address(lease["ip-address"]))
+            return []
+
+        candidates = iter(addresses)
+        while len(found) < wanted and (some := list(islice(candidates, _LOOKED_AT_TOGETHER))):
+            self._change_each(some, look)
+        return found[:wanted]
 
     def retire(self, addresses: Sequence[IPv4Address]) -> Mapping[IPv4Address, str]:
         """Have leases without a client, which are over, be abandoned: dhcpd tells its partner, and frees them at once.

@@ -31,7 +31,7 @@ _NAME_CHARACTERS = frozenset(string.ascii_lowercase + string.digits + "-")
 _PLACEHOLDERS = IPv4Network("240.0.0.0/24")  # reserved (RFC 1112): no client can be there
 _HBA_OCTETS = 32
 
-_PROMPT_UNACKED_UPDATES = 3
+PROMPT_UNACKED_UPDATES = 3
 """The most unacknowledged binding updates with which dhcpd acknowledges its partner's at once.
 
 It holds an acknowledgement back until half as many as its partner allows are due, or for 2 s (4.4.3-P1). Until then
@@ -122,7 +122,7 @@ def _failover(service: Service, role: Role) -> Iterator[str]:
     yield f"  peer address {other.failover_address};"
     yield f"  peer port {other.failover_port};"
     yield f"  max-response-delay {parameters.max_response_delay};"
-    yield f"  max-unacked-updates {min(parameters.max_unacked_updates, _PROMPT_UNACKED_UPDATES)};"
+    yield f"  max-unacked-updates {min(parameters.max_unacked_updates, PROMPT_UNACKED_UPDATES)};"
     yield f"  load balance max seconds {parameters.load_balance_max_seconds};"
     if role is Role.SECONDARY:
         yield "  # Also on the secondary, whatever the manual says: one that never met its primary would run with 0."
