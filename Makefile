@@ -120,7 +120,7 @@ kube-matrix: lab-build ## The tests that need an API server, against other versi
 
 NET := $(wildcard tests/net/test_*.py)
 NET_SIDECARS := $(filter tests/net/test_sidecar%,$(NET))
-NET_MEETINGS := $(foreach each,apart catchingup oldnews resending resume return stalling,tests/net/test_$(each).py)
+NET_MEETINGS := $(foreach each,apart catchingup left oldnews resending resume return stalling,tests/net/test_$(each).py)
 .PHONY: test-net test-net-sidecars test-net-meetings test-net-daemons
 test-net: test-net-daemons test-net-meetings test-net-sidecars ## Real DHCP servers and clients in network namespaces (root)
 test-net-sidecars: install system-packages
