@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from tests.lab.waiting import until
 from tests.net.apart import INTERRUPTED, Client, brief, interrupt
 from tests.net.client import Clients, hardware_addresses
-from tests.net.jig import SECRET, Jig, await_states, closing
+from tests.net.jig import NORMAL, SECRET, Jig, await_states, closing, states
 from tests.net.managed import managed
 from tests.net.services import PRIMARY, SECONDARY
 from tests.net.test_apart import IP, LONGEST, cut_short, standing
@@ -134,7 +134,23 @@ def stalled(*, ours: bool) -> list[float]:
         return here.early()
 
 
-@pytest.mark.parametrize("way", [of_the_primary, of_the_secondary, stalled])
+def unnoticed(*, ours: bool) -> list[float]:
+    """Have the client decline while the link stalls, and lease it again; neither ever notices that they are cut off."""
+    few = replace(FEW, failover=replace(FEW.failover, max_response_delay=60))
+    with scene(few, ours=ours) as here:
+        settle(here.each)
+        here.jig.stall_link()
+        here.jig.reach(Role.PRIMARY)
+        here.decline()
+        here.await_kept()
+        here.lease_again()
+        found = here.early()
+        with closing(here.jig.primary.control()) as control:
+            assert states(control) == NORMAL
+        return found
+
+
+@pytest.mark.parametrize("way", [of_the_primary, of_the_secondary, stalled, unnoticed])
 def test_what_a_client_declined_and_the_other_leased_to_it_is_no_strangers(
     way: Callable[..., list[float]], record_property: Callable[[str, object], None]
 ) -> None:

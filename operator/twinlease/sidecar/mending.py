@@ -1,6 +1,7 @@
 """Keeping what the server gave: an address that a late word of its partner's freed is leased again.
 
-And giving up what it kept as nobody's, once that is over: by itself it would never be given again.
+So is, as nobody's, what a client declined while the partner does not answer, which may have leased it to that client
+since. And what is kept as nobody's is given up once that is over: by itself it would never be given again.
 """
 
 import logging
@@ -9,12 +10,12 @@ from collections import deque
 from collections.abc import Callable
 from ipaddress import IPv4Address
 
-from twinlease.decide import given
+from twinlease.decide import given, hold
 from twinlease.decide.given import Given
 from twinlease.engines.protocol import BindingLog, Control, ControlError
 from twinlease.log import kv
 from twinlease.model.binding import Binding
-from twinlease.model.states import FailoverState, serves
+from twinlease.model.states import FailoverState, Role, serves
 from twinlease.sidecar.clock import Clock
 from twinlease.sidecar.observed import Observed
 from twinlease.sidecar.reading import Records
@@ -26,6 +27,9 @@ _SHARE_SECONDS = 0.1
 _AGAIN_SECONDS = 2.0
 _BUSY_SECONDS = 5.0
 """Where one word came late, more do."""
+_UNHEARD_SECONDS = 1.0
+"""A partner that hears this server acknowledges within milliseconds that an address was declined. A client that did so
+waits ten seconds before it asks for another one. Source: RFC 2131, 3.1.5."""
 _RETIRED_AT_ONCE = 10
 _OVER_SECONDS = 5
 """So long after its end a lease without a client is over by the partner's clock, too."""
@@ -49,6 +53,8 @@ class Mender:
         self._records: Records | None = None
         self._ledger = Ledger()
         self._nobodys: dict[int, int] = {}
+        self._declined: dict[int, tuple[int, float]] = {}
+        self._apart = 0.0
         self._busy_until = 0.0
         self._trouble = ""
 
@@ -65,22 +71,43 @@ class Mender:
             if self._records is None:
                 self._records = Records(self._open)
             wall = self._wall()
-            self._records.read(lambda last: self._take(last, wall), time.monotonic() + _SHARE_SECONDS)
+            primary = now.role is Role.PRIMARY
+            self._records.read(lambda last: self._take(last, wall, primary=primary), time.monotonic() + _SHARE_SECONDS)
             self._ledger.forget(wall)
             said = now.failover
             if self._records.all_taken and serves(said.local, said.partner):  # what is unread may say otherwise
                 self._mend(control)
                 if said.local is said.partner is FailoverState.NORMAL:
+                    self._keep_declined(control, wall)
                     self._retire(control, wall)
+                else:
+                    self._apart = wall
         except (ControlError, OSError) as error:
             self._troubled(str(error))
 
-    def _take(self, last: Binding, wall: float) -> None:
+    def _take(self, last: Binding, wall: float, *, primary: bool) -> None:
         self._ledger.take(last, wall)
+        if hold.declined(last, primary=primary):
+            self._declined.setdefault(last.address, (last.ends, wall))
+        else:
+            self._declined.pop(last.address, None)
         if last.nobodys:
             self._nobodys[last.address] = last.ends
         else:
             self._nobodys.pop(last.address, None)
+
+    def _keep_declined(self, control: Control, wall: float) -> None:
+        """Have kept what was declined, and has not been acknowledged since."""
+        until = time.monotonic() + _SHARE_SECONDS
+        for address, (ends, since) in list(self._declined.items()):
+            if max(since, self._apart) > wall - _UNHEARD_SECONDS or time.monotonic() > until:
+                continue
+            if ends > wall:
+                for why in control.hold([IPv4Address(address)], ends).values():
+                    self._troubled(f"{IPv4Address(address)}: {why}")
+                _log.warning("declined, unheard by the partner: it is nobody's", extra=kv(address=IPv4Address(address)))
+                self._busy_until = time.monotonic() + _BUSY_SECONDS
+            del self._declined[address]
 
     def _retire(self, control: Control, wall: float) -> None:
         """Have a few of the leases given up that are nobody's, and over."""

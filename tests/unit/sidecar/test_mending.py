@@ -7,13 +7,13 @@ from typing import cast
 import pytest
 from msgspec.structs import replace
 
-from tests.unit.sidecar.snapshots import NEW, guard, in_states, observed
+from tests.unit.sidecar.snapshots import NEW, guard, in_states, observed, server
 from twinlease.decide.given import KNOWN_SECONDS
 from twinlease.engines.protocol import Control, ControlError
 from twinlease.model.binding import Binding, Standing
-from twinlease.model.states import FailoverState
+from twinlease.model.states import FailoverState, Role
 from twinlease.sidecar.mending import Ledger, Mender
-from twinlease.sidecar.observed import Observed
+from twinlease.sidecar.observed import Desired, Observed
 
 NOW = 1_700_000_000
 ADDRESS = int(IPv4Address("10.0.0.1"))
@@ -34,6 +34,7 @@ class World:
         self.now = float(NOW)
         self.records: list[Binding] = []
         self.leased: list[tuple[int, int]] = []
+        self.kept: list[tuple[int, int]] = []
         self.retired: list[int] = []
         self.failure: Exception | None = None
         self.refused = ""
@@ -54,11 +55,10 @@ class World:
 
     def hold(self, addresses: Sequence[IPv4Address], until: int, *, free: bool = False) -> Mapping[IPv4Address, str]:
         """Lease again, and write that down."""
-        assert free
         if self.failure:
             raise self.failure
         for each in addresses:
-            self.leased.append((int(each), until))
+            (self.leased if free else self.kept).append((int(each), until))
             if not self.refused:
                 self.records.append(leased(int(each), ends=until))
         return dict.fromkeys(addresses, self.refused) if self.refused else {}
@@ -191,3 +191,66 @@ def test_the_ledger_forgets_what_no_word_can_reach() -> None:
     assert len(ledger) == 0
     ledger.take(leased(1, ends=NOW + 5000), NOW + KNOWN_SECONDS + 1)
     assert len(ledger) == 0
+
+
+def declined(address: int = ADDRESS, *, unheard: bool = True, ends: int = NOW + 86_400) -> Binding:
+    return Binding(address, Standing.OTHER, NOW, ends, unheard=unheard)
+
+
+def server_of(role: str, local: FailoverState = FailoverState.NORMAL) -> Observed:
+    return snapshot(local, desired=Desired(object=server(role=role)))
+
+
+def test_what_was_declined_is_kept_once_the_partner_should_have_answered(world: World, mender: Mender) -> None:
+    world.records = [declined(), declined(ADDRESS + 1), declined(ADDRESS + 1, unheard=False)]
+    tend(mender, world)
+    assert world.kept == []
+    world.now += 1
+    tend(mender, world)
+    assert world.kept == [(ADDRESS, NOW + 86_400)]
+    assert mender.busy
+    world.now += 9
+    tend(mender, world)
+    assert len(world.kept) == 1
+
+
+@pytest.mark.parametrize(("role", "kept"), [("primary", 0), ("secondary", 1)])
+def test_what_is_its_own_by_the_partners_word_nobody_else_has(
+    world: World, mender: Mender, role: str, kept: int
+) -> None:
+    world.records = [declined()._replace(before=Role.PRIMARY)]
+    for _ in range(2):
+        tend(mender, world, server_of(role))
+        world.now += 1
+    assert len(world.kept) == kept
+
+
+def test_what_was_declined_is_out_of_use_no_longer_than_its_day(world: World, mender: Mender) -> None:
+    world.records = [declined(ends=NOW)]
+    for _ in range(2):
+        tend(mender, world)
+        world.now += 1
+    assert world.kept == []
+
+
+def test_a_partner_that_was_away_gets_its_time_to_answer(world: World, mender: Mender) -> None:
+    world.records = [declined()]
+    tend(mender, world, server_of("primary", FailoverState.COMMUNICATIONS_INTERRUPTED))
+    world.now += 60
+    tend(mender, world, server_of("primary", FailoverState.COMMUNICATIONS_INTERRUPTED))
+    world.now += 0.5
+    tend(mender, world)
+    assert world.kept == []
+    world.now += 0.5
+    tend(mender, world)
+    assert len(world.kept) == 1
+
+
+def test_what_could_not_be_kept_for_want_of_an_answer_is_tried_again(world: World, mender: Mender) -> None:
+    world.records, world.failure = [declined()], ControlError("no answer")
+    for _ in range(2):
+        tend(mender, world)
+        world.now += 1
+    world.failure = None
+    tend(mender, world)
+    assert len(world.kept) == 1
