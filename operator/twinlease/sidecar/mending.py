@@ -1,6 +1,7 @@
 """Keeping what the server gave: an address that a late word of its partner's freed is leased again.
 
-And giving up what it kept as nobody's, once that is over: by itself it would never be given again.
+And giving up what it kept as nobody's, once that is over: by itself it would never be given again. So may be what a
+secondary took from a client while it was cut off, if what it said of it and what the primary said crossed.
 """
 
 import logging
@@ -13,8 +14,8 @@ from twinlease.decide import given
 from twinlease.decide.given import Given
 from twinlease.engines.protocol import BindingLog, Control, ControlError
 from twinlease.log import kv
-from twinlease.model.binding import Binding
-from twinlease.model.states import FailoverState, serves
+from twinlease.model.binding import Binding, Standing
+from twinlease.model.states import FailoverState, Role, serves
 from twinlease.sidecar.clock import Clock
 from twinlease.sidecar.observed import Observed
 from twinlease.sidecar.reading import Records
@@ -49,6 +50,8 @@ class Mender:
         self._records: Records | None = None
         self._ledger = Ledger()
         self._nobodys: dict[int, int] = {}
+        self._taken: set[int] = set()
+        self._apart = 0.0
         self._busy_until = 0.0
         self._trouble = ""
 
@@ -64,14 +67,19 @@ class Mender:
         try:
             if self._records is None:
                 self._records = Records(self._open)
+                self._apart = self._wall()  # for all that is known
             wall = self._wall()
             self._records.read(lambda last: self._take(last, wall), time.monotonic() + _SHARE_SECONDS)
             self._ledger.forget(wall)
             said = now.failover
+            if not said.local is said.partner is FailoverState.NORMAL:
+                self._apart = wall
             if self._records.all_taken and serves(said.local, said.partner):  # what is unread may say otherwise
                 self._mend(control)
                 if said.local is said.partner is FailoverState.NORMAL:
                     self._retire(control, wall)
+                if now.role is Role.SECONDARY and wall > self._apart + _OVER_SECONDS:
+                    self._say_again(control)
         except (ControlError, OSError) as error:
             self._troubled(str(error))
 
@@ -81,6 +89,10 @@ class Mender:
             self._nobodys[last.address] = last.ends
         else:
             self._nobodys.pop(last.address, None)
+        if last.standing is Standing.RESET:
+            self._taken.add(last.address)
+        else:
+            self._taken.discard(last.address)
 
     def _retire(self, control: Control, wall: float) -> None:
         """Have a few of the leases given up that are nobody's, and over."""
@@ -88,6 +100,13 @@ class Mender:
         for address in over[:_RETIRED_AT_ONCE]:
             del self._nobodys[address]
             for why in control.retire([IPv4Address(address)]).values():
+                self._troubled(f"{IPv4Address(address)}: {why}")
+
+    def _say_again(self, control: Control) -> None:
+        """Have it said of a few leases that they are over which still are, though all there was to say is said."""
+        for address in list(self._taken)[:_RETIRED_AT_ONCE]:
+            self._taken.discard(address)
+            for why in control.expire([IPv4Address(address)]).values():
                 self._troubled(f"{IPv4Address(address)}: {why}")
 
     def _mend(self, control: Control) -> None:
