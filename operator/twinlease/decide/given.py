@@ -61,7 +61,7 @@ def contradicts(given: Given, last: Binding, now: float) -> bool:
         case Standing.OTHER:
             # Whoever was just given an address takes a second at least to find it in use. Source: RFC 5227, 2.1.1.
             return last.seen < given.since + given.ours
-        case Standing.RELEASED:
+        case Standing.RELEASED | Standing.RESET:
             return False
 
 

@@ -149,6 +149,36 @@ class Control(Protocol):
             ControlError: It is not cut off (nothing was written), no answer within the deadline, or a refused key.
         """
 
+    def take(self, addresses: Sequence[IPv4Address]) -> Mapping[IPv4Address, str]:
+        """Have leases that are over by a secondary's word be nobody's, and that word end no lease of its partner's.
+
+        Whatever is not over any more is not touched.
+
+        Args:
+            addresses: A few: the server does nothing else meanwhile.
+
+        Returns:
+            Those that the server refused, and why.
+
+        Raises:
+            ControlError: No answer within the deadline, or a refused key.
+        """
+
+    def expire(self, addresses: Sequence[IPv4Address]) -> Mapping[IPv4Address, str]:
+        """Have a secondary say once more that leases are over which ``take`` took: a primary that has them free agrees.
+
+        Whatever is not taken any more is not touched.
+
+        Args:
+            addresses: A few: the server does nothing else meanwhile.
+
+        Returns:
+            Those that the server refused, and why.
+
+        Raises:
+            ControlError: No answer within the deadline, or a refused key.
+        """
+
     def retire(self, addresses: Sequence[IPv4Address]) -> Mapping[IPv4Address, str]:
         """Have leases without a client, which are over, be free again in both servers.
 

@@ -15,13 +15,15 @@ class Standing(StrEnum):
     """It was leased until its end, by this server's word alone: its partner has not agreed yet."""
     RELEASED = "Released"
     """Its client gave it back, or somebody took it from it, by this server's word alone likewise."""
+    RESET = "Reset"
+    """The same, but a primary that has the address leased takes that word for nothing."""
     FREE = "Free"
     """It is to be given to anybody by one of the servers: both know."""
     OTHER = "Other"
     """Out of use."""
 
 
-ENDED = frozenset({Standing.EXPIRED, Standing.RELEASED})
+ENDED = frozenset({Standing.EXPIRED, Standing.RELEASED, Standing.RESET})
 """Leases that are over by this server's word alone."""
 
 
@@ -37,6 +39,7 @@ class Binding(NamedTuple):
         ours: Its client's last transaction was with this server, as far as the record tells.
         left: If this is a primary, it has told its partner that the address is that one's to give, and heard no answer:
             the instant that it told with that.
+        told: It is over, and the partner was told that, if it heard it.
         nobodys: It is leased, or was, without a client.
         unheard: Of an address that is out of use: its partner has not acknowledged that.
         before: Of such an address: which of the two could give it to anybody, by what its partner knows; None: neither.
@@ -48,6 +51,7 @@ class Binding(NamedTuple):
     ends: int
     ours: bool = False
     left: int = 0
+    told: bool = False
     nobodys: bool = False
     unheard: bool = False
     before: Role | None = None

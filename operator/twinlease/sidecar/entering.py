@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from twinlease.decide.hold import declined
+from twinlease.decide.hold import declined, given_away
 from twinlease.engines.protocol import BindingLog, Control, ControlError, FailoverStatus
 from twinlease.ipc.client import GuardStatus, GuardUnreachable
 from twinlease.ipc.protocol import ProtocolError
@@ -164,6 +164,10 @@ class _Bounds(NamedTuple):
             return last.ends < self.until
         return last.standing in ENDED or declined(last, primary=self.role is Role.PRIMARY)
 
+    def strangers(self, last: Binding) -> bool:
+        """Tell whether that may be to somebody whom this server does not know."""
+        return last.left > 0 or given_away(last, primary=self.role is Role.PRIMARY)
+
 
 def _held(control: Control, log: BindingLog, bounds: _Bounds, deadline: float) -> bool:
     """Have everything held that the partner may have promised; tell whether the database says so, in time."""
@@ -180,7 +184,7 @@ def _held(control: Control, log: BindingLog, bounds: _Bounds, deadline: float) -
                 return False
         anew, read_by = True, deadline
         short = [each for each in last.values() if bounds.short(each)]
-        if len(short) > _MOST or any(each.left for each in short) or time.monotonic() > deadline:
+        if len(short) > _MOST or any(map(bounds.strangers, short)) or time.monotonic() > deadline:
             return False
         if not short:
             return True

@@ -118,12 +118,16 @@ class Holder:
         due = self._schedule.next(now, _AT_ONCE, again=now + _AGAIN_SECONDS)
         if not due:
             return False
-        left = [IPv4Address(address) for address in due if address in self._schedule.left]
-        leases = [IPv4Address(address) for address in due if address not in self._schedule.left]
         until = hold.until(now, longest=self._schedule.longest)
-        refused = dict(control.leave(left, until, beside=self._spread)) if left else {}
-        if leases:
-            refused |= control.hold(leases, until)
+        refused: dict[IPv4Address, str] = {}
+        for each in due:
+            one = [IPv4Address(each)]
+            if each in self._schedule.left:
+                refused |= control.leave(one, until, beside=self._spread)
+            elif self._schedule.given_away(each):
+                refused |= control.take(one)
+            else:
+                refused |= control.hold(one, until)
         if not self._held:
             _log.info("leases are held while cut off", extra=kv(first=IPv4Address(due[0])))
         self._held += len(due) - len(refused)
@@ -194,6 +198,11 @@ class Schedule:
                 found.append(address)
                 self._put(address, again)
         return found
+
+    def given_away(self, address: int) -> bool:
+        """Tell whether the partner may have given an address to somebody else, of which this server has a client."""
+        last = self.leases.get(address)
+        return last is not None and hold.given_away(last, primary=self._primary)
 
     def postpone(self, address: int, due: float) -> None:
         """Leave an address until then, or until it is taken in."""

@@ -1,7 +1,8 @@
 """Keeping what the server gave: an address that a late word of its partner's freed is leased again.
 
 So is, as nobody's, what a client declined while the partner does not answer, which may have leased it to that client
-since. And what is kept as nobody's is given up once that is over: by itself it would never be given again.
+since. And what is kept as nobody's is given up once that is over: by itself it would never be given again. So may be
+what a secondary took from a client while it was cut off, if what it said of it and what the primary said crossed.
 """
 
 import logging
@@ -14,7 +15,7 @@ from twinlease.decide import given, hold
 from twinlease.decide.given import Given
 from twinlease.engines.protocol import BindingLog, Control, ControlError
 from twinlease.log import kv
-from twinlease.model.binding import Binding
+from twinlease.model.binding import Binding, Standing
 from twinlease.model.states import FailoverState, Role, serves
 from twinlease.sidecar.clock import Clock
 from twinlease.sidecar.observed import Observed
@@ -54,6 +55,7 @@ class Mender:
         self._ledger = Ledger()
         self._nobodys: dict[int, int] = {}
         self._declined: dict[int, tuple[int, float]] = {}
+        self._taken: set[int] = set()
         self._apart = 0.0
         self._busy_until = 0.0
         self._trouble = ""
@@ -70,18 +72,21 @@ class Mender:
         try:
             if self._records is None:
                 self._records = Records(self._open)
+                self._apart = self._wall()  # for all that is known
             wall = self._wall()
             primary = now.role is Role.PRIMARY
             self._records.read(lambda last: self._take(last, wall, primary=primary), time.monotonic() + _SHARE_SECONDS)
             self._ledger.forget(wall)
             said = now.failover
+            if not said.local is said.partner is FailoverState.NORMAL:
+                self._apart = wall
             if self._records.all_taken and serves(said.local, said.partner):  # what is unread may say otherwise
                 self._mend(control)
                 if said.local is said.partner is FailoverState.NORMAL:
                     self._keep_declined(control, wall)
                     self._retire(control, wall)
-                else:
-                    self._apart = wall
+                if now.role is Role.SECONDARY and wall > self._apart + _OVER_SECONDS:
+                    self._say_again(control)
         except (ControlError, OSError) as error:
             self._troubled(str(error))
 
@@ -95,6 +100,10 @@ class Mender:
             self._nobodys[last.address] = last.ends
         else:
             self._nobodys.pop(last.address, None)
+        if last.standing is Standing.RESET:
+            self._taken.add(last.address)
+        else:
+            self._taken.discard(last.address)
 
     def _keep_declined(self, control: Control, wall: float) -> None:
         """Have kept what was declined, and has not been acknowledged since."""
@@ -115,6 +124,13 @@ class Mender:
         for address in over[:_RETIRED_AT_ONCE]:
             del self._nobodys[address]
             for why in control.retire([IPv4Address(address)]).values():
+                self._troubled(f"{IPv4Address(address)}: {why}")
+
+    def _say_again(self, control: Control) -> None:
+        """Have it said of a few leases that they are over which still are, though all there was to say is said."""
+        for address in list(self._taken)[:_RETIRED_AT_ONCE]:
+            self._taken.discard(address)
+            for why in control.expire([IPv4Address(address)]).values():
                 self._troubled(f"{IPv4Address(address)}: {why}")
 
     def _mend(self, control: Control) -> None:

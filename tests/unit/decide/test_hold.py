@@ -63,6 +63,27 @@ def test_what_counts_as_declined_at_this_server_alone(found: Binding, *, decline
     assert hold.declined(found._replace(before=other), primary=False) is declined
 
 
+@pytest.mark.parametrize(
+    ("found", "given_away", "due"),
+    [
+        (last(Standing.RELEASED)._replace(told=True), True, hold.AT_ONCE),
+        (last(Standing.EXPIRED)._replace(told=True), True, hold.AT_ONCE),
+        (last(Standing.RESET)._replace(told=True), True, None),  # that has been done
+        (last(Standing.RELEASED), False, hold.AT_ONCE),
+        (last(LEASED, 0, 0)._replace(told=True), False, None),
+        (last(OTHER)._replace(told=True), False, None),
+    ],
+)
+def test_what_a_primary_may_have_given_away_that_heard_its_secondary_say_that_it_is_over(
+    found: Binding, *, given_away: bool, due: float | None
+) -> None:
+    assert hold.given_away(found, primary=False) is given_away
+    assert hold.due(found, since=SINCE, longest=LONGEST) == due
+    assert hold.given_away(found, primary=True) is False
+    if found.standing is Standing.RESET:
+        assert hold.due(found, since=SINCE, longest=LONGEST, primary=True) == hold.AT_ONCE
+
+
 @given(
     now=st.floats(min_value=SINCE, max_value=2e9),
     longest=st.integers(min_value=1, max_value=30 * 86400),

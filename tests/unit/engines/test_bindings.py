@@ -31,7 +31,7 @@ def everything(file: Path) -> list[Binding]:
         ("active", Standing.LEASED),
         ("expired", Standing.EXPIRED),
         ("released", Standing.RELEASED),
-        ("reset", Standing.RELEASED),
+        ("reset", Standing.RESET),
         ("free", Standing.FREE),
         ("backup", Standing.FREE),
         ("abandoned", Standing.OTHER),
@@ -123,6 +123,24 @@ def test_what_the_partner_knows_of_an_abandoned_address(
 def test_whether_a_lease_is_nobodys(state: str, whose: str, *, nobodys: bool, file: Path) -> None:
     file.write_text(f"lease 10.0.0.1 {{\n  ends 0 2026/11/22 23:05:18;\n  binding state {state};\n{whose}}}\n")
     assert [each.nobodys for each in everything(file)] == [nobodys]
+
+
+@pytest.mark.parametrize(
+    ("state", "lines", "told"),
+    [
+        ("released", "  tstp 6 2026/11/21 22:05:18;\n", True),
+        ("expired", "  tstp 6 2026/11/21 22:05:18;\n  rewind binding state released;\n", True),
+        ("released", "  tstp 6 2026/11/21 22:05:18;\n  rewind binding state active;\n", False),  # while it was cut off
+        ("expired", "  tstp 4 1970/01/01 00:00:00;\n", False),  # it returns, and has nothing to say
+        ("expired", "", False),  # as dhcpd writes that anew
+        ("reset", "", True),
+        ("active", "  tstp 6 2026/11/21 22:05:18;\n  rewind binding state released;\n", False),
+        ("free", "  tstp 6 2026/11/21 22:05:18;\n", False),
+    ],
+)
+def test_whether_the_partner_was_told_that_it_is_over(state: str, lines: str, *, told: bool, file: Path) -> None:
+    file.write_text(f"lease 10.0.0.1 {{\n  ends 6 2026/11/21 22:05:18;\n  binding state {state};\n{lines}}}\n")
+    assert [each.told for each in everything(file)] == [told]
 
 
 def test_whose_client_it_was_last(file: Path) -> None:

@@ -229,6 +229,17 @@ def test_what_was_nobodys_is_retired(state: int, client: bytes, *, written: bool
     assert dhcpd.written == ([("lease", "10.0.0.1", {"state": b"\0\0\0\5"})] if written else [])
 
 
+@pytest.mark.parametrize("state", range(1, 8))
+def test_what_is_over_is_taken_and_said_to_be_over_once_more(state: int) -> None:
+    address = IPv4Address("10.0.0.1")
+    dhcpd = Dhcpd([in_binding(state, 900)] * 2)
+    assert IscControl(dhcpd.connect, "lan").take([address]) == {}
+    assert dhcpd.written == ([("lease", "10.0.0.1", {"state": b"\0\0\0\6"})] if state in {3, 4} else [])
+    dhcpd.written.clear()
+    assert IscControl(dhcpd.connect, "lan").expire([address]) == {}
+    assert dhcpd.written == ([("lease", "10.0.0.1", {"state": b"\0\0\0\3"})] if state == 6 else [])
+
+
 @pytest.mark.parametrize("number", [1, 2, 4, 5, 6, 254])
 def test_who_is_not_cut_off_leaves_nothing_anew(number: int) -> None:
     """The partner would hear that it was released, and end what it has given."""

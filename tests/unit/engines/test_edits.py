@@ -341,7 +341,7 @@ def test_who_resumes_announces_no_lease_as_over_that_may_run(role: Role, parts: 
                 changed = True
                 # A primary that heard that it is over may have given it away, and one that did not lets it end.
                 unsaid = role is Role.SECONDARY and state(old) in PROMISED - {"active"}
-                assert state(record) == ("expired" if unsaid else "active")
+                assert state(record) == ("reset" if unsaid else "active")
                 assert (NOTHING in record) == unsaid
                 assert ends(record) > begin + HOLD + 25  # some seconds until the two meet
                 assert KNOWN.findall(record) == KNOWN.findall(old)
@@ -390,6 +390,30 @@ def test_what_was_released_until_an_instant_to_come_was_being_left_to_the_partne
         _is_nobodys(after)
     else:
         assert KNOWN.findall(after) == KNOWN.findall(lease("10.0.0.7", "released").decode())
+
+
+@pytest.mark.parametrize("over", ["released", "expired"])
+@pytest.mark.parametrize(("rewind", "nobodys"), [("", True), ("released", True), ("active", False)])
+def test_what_a_primary_may_have_given_away_is_nobodys_to_a_secondary(
+    tmp_path: Path, over: str, rewind: str, *, nobodys: bool
+) -> None:
+    path = tmp_path / "dhcpd.leases"
+    line = f"  rewind binding state {rewind};\n" if rewind else ""
+    record = lease("10.0.0.7", over).replace(b"  rewind binding state free;\n", line.encode())
+    survive = SURVIVE | {"role": Role.SECONDARY}
+    path.write_bytes(record)
+    after = last_records(edited(path, "survive", survive))["10.0.0.7"]
+    if nobodys:
+        _is_nobodys(after)
+    else:
+        assert KNOWN.findall(after) == KNOWN.findall(record.decode())
+    path.write_bytes(record)
+    edited(path, "resume", {"hold": HOLD, "role": Role.SECONDARY})
+    _is_nobodys(last_records(edited(path, "survive", survive))["10.0.0.7"])
+    path.write_bytes(record)
+    edited(path, "recover", SURVIVE)  # by then it knows nothing of what was given since: it only keeps all there was
+    after = last_records(edited(path, "survive", survive))["10.0.0.7"]
+    assert KNOWN.findall(after) == KNOWN.findall(record.decode())
 
 
 @pytest.mark.parametrize(

@@ -70,9 +70,9 @@ class Server:
 LEFT = Binding(7, Standing.FREE, 0, NOW - 60, left=NOW + 60)
 
 
-def enter(server: Server) -> Entered | None:
+def enter(server: Server, role: Role = Role.PRIMARY) -> Entered | None:
     log = cast("BindingLog", server)
-    return enter_running(cast("Control", server), log, lambda: NOW + 0.9, hold=HOLD, role=Role.PRIMARY)
+    return enter_running(cast("Control", server), log, lambda: NOW + 0.9, hold=HOLD, role=role)
 
 
 def test_what_the_partner_may_have_promised_is_held_and_nothing_else() -> None:
@@ -203,6 +203,13 @@ def test_with_a_partner_state_that_silences_it_is_no_way(partner: FailoverState)
     server.partner = partner
     assert enter(server) is None
     assert server.told == 0
+
+
+@pytest.mark.parametrize("standing", [Standing.RELEASED, Standing.RESET])
+def test_what_the_primary_may_have_given_away_is_leased_to_nobody(standing: Standing) -> None:
+    server = Server(Binding(1, standing, 0, 0, told=True))
+    assert enter(server, Role.SECONDARY) is None
+    assert (server.held, server.told) == ([], 0)
 
 
 def test_with_too_many_leases_it_is_no_way() -> None:

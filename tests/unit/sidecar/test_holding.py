@@ -49,6 +49,7 @@ class World:
         self.records: list[Binding] = []
         self.held: list[tuple[int, int]] = []
         self.left: list[tuple[int, int]] = []
+        self.taken: list[int] = []
         self.beside: list[IPv4Address] = []
         self.failure: ControlError | None = None
         self.refused: dict[IPv4Address, str] = {}
@@ -90,6 +91,12 @@ class World:
         self.beside = list(beside)
         self.left += [(int(address), until) for address in addresses]
         self.records += [left(int(address), until) for address in addresses]
+        return {}
+
+    def take(self, addresses: Sequence[IPv4Address]) -> Mapping[IPv4Address, str]:
+        """Take them from their clients, and write that down."""
+        self.taken += map(int, addresses)
+        self.records += [Binding(int(address), Standing.RESET, 0, 0, told=True) for address in addresses]
         return {}
 
 
@@ -166,6 +173,15 @@ def test_what_is_a_secondarys_to_give_it_leaves_alone(world: World, holder: Hold
     world.records = [left(), ended(ADDRESS + 1)]
     assert tend(holder, world, secondary()) == [ADDRESS + 1]
     assert world.left == []
+
+
+def test_what_the_primary_may_have_given_away_no_client_gets_back(world: World, holder: Holder) -> None:
+    world.records = [ended()._replace(told=True), ended(ADDRESS + 1)]
+    assert tend(holder, world, secondary()) == [ADDRESS + 1]
+    assert world.taken == [ADDRESS]
+    world.now += LONGEST
+    assert tend(holder, world, secondary()) == [ADDRESS + 1]
+    assert world.taken == [ADDRESS]
 
 
 def test_who_reads_the_leases_next_hears_what_was_left(world: World, holder: Holder) -> None:

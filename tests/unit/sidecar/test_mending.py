@@ -36,6 +36,7 @@ class World:
         self.leased: list[tuple[int, int]] = []
         self.kept: list[tuple[int, int]] = []
         self.retired: list[int] = []
+        self.expired: list[int] = []
         self.failure: Exception | None = None
         self.refused = ""
         self.read = 0
@@ -66,6 +67,11 @@ class World:
     def retire(self, addresses: Sequence[IPv4Address]) -> Mapping[IPv4Address, str]:
         """Write that down."""
         self.retired += map(int, addresses)
+        return {}
+
+    def expire(self, addresses: Sequence[IPv4Address]) -> Mapping[IPv4Address, str]:
+        """Write that down."""
+        self.expired += map(int, addresses)
         return {}
 
 
@@ -178,6 +184,27 @@ def test_what_was_nobodys_and_is_over_is_given_up_once_both_are_normal(world: Wo
     for _ in range(2):
         tend(mender, world)
         assert world.retired == [ADDRESS]
+
+
+def test_what_a_secondary_took_it_says_is_over_once_more_when_all_is_said(world: World, mender: Mender) -> None:
+    taken = Binding(ADDRESS, Standing.RESET, 0, 0, told=True)
+    world.records = [taken, taken._replace(address=ADDRESS + 1), freed(ADDRESS + 1)]
+    desired = Desired(object=server(role="secondary"))
+    secondary = snapshot(desired=desired)
+    tend(mender, world, snapshot(FailoverState.COMMUNICATIONS_INTERRUPTED, desired=desired))
+    world.now += 5
+    tend(mender, world, secondary)
+    assert world.expired == []
+    world.now += 1
+    for _ in range(2):
+        tend(mender, world, secondary)
+        assert world.expired == [ADDRESS]
+
+
+def test_what_a_primary_took_it_leaves_alone(world: World, mender: Mender) -> None:
+    world.records = [Binding(ADDRESS, Standing.RESET, 0, 0, told=True)]
+    tend(mender, world)
+    assert world.expired == []
 
 
 def test_the_ledger_forgets_what_no_word_can_reach() -> None:

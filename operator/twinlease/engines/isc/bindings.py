@@ -6,14 +6,14 @@ from socket import inet_aton
 
 from twinlease.engines.isc import records
 from twinlease.engines.isc.follow import Follower
-from twinlease.model.binding import Binding, Standing
+from twinlease.model.binding import ENDED, Binding, Standing
 from twinlease.model.states import Role
 
 _STANDINGS = {
     "active": Standing.LEASED,
     "expired": Standing.EXPIRED,
     "released": Standing.RELEASED,
-    "reset": Standing.RELEASED,
+    "reset": Standing.RESET,
     "free": Standing.FREE,
     "backup": Standing.FREE,
 }
@@ -66,4 +66,4 @@ def _binding(address: int, state: str, lease: records.Lease) -> Binding:
     last = Binding(address, standing, seen, ends, ours=lease.ours, left=left)
     if standing is Standing.OTHER:
         return last._replace(unheard=lease.unacknowledged, before=_FREE_FOR.get(lease.rewind))
-    return last._replace(nobodys=True) if standing in _LEASED and lease.nobodys else last
+    return last._replace(told=standing in ENDED and lease.spoken, nobodys=standing in _LEASED and lease.nobodys)

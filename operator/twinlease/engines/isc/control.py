@@ -3,7 +3,7 @@
 This layer knows objects and attributes; the wire is a ``Session`` that is handed in (``twinlease.omapi`` makes them).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Address
 from itertools import islice
@@ -239,6 +239,35 @@ class IscControl:
         while len(found) < wanted and (some := list(islice(candidates, _LOOKED_AT_TOGETHER))):
             self._change_each(some, look)
         return found[:wanted]
+
+    def take(self, addresses: Sequence[IPv4Address]) -> Mapping[IPv4Address, str]:
+        """Have leases that are expired or released be reset.
+
+        A secondary sends the client of such a lease away, and a primary that is normal does not end what it has leased
+        for that word, as it does for released; whatever it knows better it tells. Source: dhcprequest,
+        normal_binding_state_transition_check of dhcpd 4.4.3; measured.
+
+        Raises:
+            ControlError: No answer within the session's deadline, or a refused key.
+        """
+        return self._turn(addresses, {_EXPIRED, _RELEASED}, _RESET)
+
+    def expire(self, addresses: Sequence[IPv4Address]) -> Mapping[IPv4Address, str]:
+        """Have leases that are reset be expired: dhcpd tells its partner, and frees them when that agrees.
+
+        A primary that is normal does not end what it has leased for that word either. Source: as of ``take``; measured:
+        an address that the primary left to the secondary anew while that took it was never given again.
+
+        Raises:
+            ControlError: No answer within the session's deadline, or a refused key.
+        """
+        return self._turn(addresses, {_RESET}, _EXPIRED)
+
+    def _turn(self, addresses: Sequence[IPv4Address], before: Container[int], after: int) -> Mapping[IPv4Address, str]:
+        def change(lease: Mapping[str, bytes]) -> Sequence[Mapping[str, bytes]]:
+            return [{"state": after.to_bytes(4, "big")}] if _number(lease, "state") in before else []
+
+        return self._change_each(addresses, change)
 
     def retire(self, addresses: Sequence[IPv4Address]) -> Mapping[IPv4Address, str]:
         """Have leases without a client, which are over, be abandoned: dhcpd tells its partner, and frees them at once.

@@ -13,7 +13,8 @@ something is extended to there. Free and backup addresses need no extension: thi
 ``mclt`` after partner-down began, when all that the partner may have given of them unseen, ``mclt`` at most, is over;
 but what it was told is its own to give with an instant to come, it may have given for longer than that, and to whom
 this server does not know. So that is leased to nobody: the client before would come back for it. Source: measured, a
-duplicate without and none with the extension. Nor does anybody get what a client declined here and not there.
+duplicate without and none with the extension. Nor does anybody get what a client declined here and not there, or what
+a secondary has told its primary is over: one that heard it may have given it to others.
 
 Why ``recover`` is more than a state: what the file says of leases is old by then, but dhcpd queues at its start all
 that it may not have told, and sends it with the next change after it has connected, at the latest when it is normal. A
@@ -68,7 +69,7 @@ _ROLES = frozenset({_PRIMARY, _SECONDARY})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}", re.ASCII)
 
 _PROMISED = frozenset({"active", "expired", "released", "reset"})
-_OVER = _PROMISED - {"active"}
+_OVER = records.OVER
 _FREE = frozenset({"free", "backup"})
 # A record that names no state is active or expired to dhcpd, by its end. Source: confpars.c, parse_lease_declaration.
 _UNSAID = ""
@@ -192,7 +193,7 @@ def _survive(lease_file: Path, parameters: _Parameters) -> str:
     role = parameters.role
 
     def kept(lease: records.Lease) -> bytes:
-        return (_nobodys if role == _PRIMARY and _strangers(lease, now) else _extension)(lease, until)
+        return (_nobodys if role and _strangers(lease, role, now) else _extension)(lease, until)
 
     def others(lease: records.Lease) -> bytes:
         return _nobodys(lease, max(lease.ends, until)) if role and _declined(lease, role) else b""
@@ -220,7 +221,7 @@ def _resume(lease_file: Path, parameters: _Parameters) -> str:
         if not due and not left:
             return ""
         unsaid = _OVER if secondary else frozenset[str]()
-        more = [(_unspoken if lease.state in unsaid else _extension)(lease, records.text(end)) for lease in due]
+        more = [(_taken if lease.state in unsaid else _extension)(lease, records.text(end)) for lease in due]
         more += [_left_until(lease, records.text(end)) for lease in left]
         leasefile.replace(lease_file, old, _appended(records.content(old), more))
     kept = f"{len(due)} leases of which the partner may know better are kept for {end - now} s"
@@ -281,11 +282,14 @@ def _early(lease: records.Lease, now: bytes) -> bool:
     return lease.state in _FREE and b"hardware ethernet" in lease.body and lease.ends > now
 
 
-def _strangers(lease: records.Lease, now: bytes) -> bool:
-    """Tell whether what a primary is to keep is promised to somebody whom it does not know, if to anybody.
+def _strangers(lease: records.Lease, role: str, now: bytes) -> bool:
+    """Tell whether what a server is to keep is promised to somebody whom it does not know, if to anybody.
 
-    What ends later than it was released was not given back: it is the partner's, which was being told anew.
+    A primary that has heard that a lease is over frees it at once, and gives it to others. What a primary has that ends
+    later than it was released was not given back: it is the partner's, which was being told anew.
     """
+    if role == _SECONDARY:
+        return lease.spoken
     return lease.left or (lease.state == "released" and lease.ends > now)
 
 
@@ -315,12 +319,12 @@ def _extension(lease: records.Lease, end: bytes) -> bytes:
 
 def _expired(lease: records.Lease) -> bytes:
     """Return a record of a lease that may be promised, of which the server says and does nothing."""
-    return _unspoken(lease, lease.ends)
+    return _record(lease, lease.ends, frozenset({b"cltt"}), b"expired", b"free", _NOTHING_TO_TELL)
 
 
-def _unspoken(lease: records.Lease, end: bytes) -> bytes:
-    """Return such a record that ends at an instant, or later if the lease does."""
-    return _record(lease, max(lease.ends, end), frozenset({b"cltt"}), b"expired", b"free", _NOTHING_TO_TELL)
+def _taken(lease: records.Lease, end: bytes) -> bytes:
+    """Return such a record that ends at an instant, or later; its client does not come by it again here."""
+    return _record(lease, max(lease.ends, end), frozenset({b"cltt"}), b"reset", b"free", _NOTHING_TO_TELL)
 
 
 def _left_until(lease: records.Lease, end: bytes) -> bytes:

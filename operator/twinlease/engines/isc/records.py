@@ -41,6 +41,9 @@ NEVER = b"never"
 """What ``Lease.ends`` is for a lease without end; greater than every time."""
 
 
+OVER = frozenset({"expired", "released", "reset"})
+"""Binding states of a lease that is over by this server's word."""
+
 LATEST = (1 << 31) - 1
 """dhcpd's last second, seconds since the epoch; a lease that ends then has no end."""
 
@@ -108,6 +111,14 @@ class Lease(NamedTuple):
     def unacknowledged(self) -> bool:
         """Whether the server would announce it: dhcpd takes its end where the time to be told is missing."""
         return (self.told or self.ends) > max(self.acknowledged, text(0))
+
+    @property
+    def spoken(self) -> bool:
+        """Whether it is over, and the partner may have been told so: dhcpd records what it says before it says it.
+
+        What the edit ``recover`` made of a lease that may run has no time to be told.
+        """
+        return self.state == "reset" or (self.state in OVER and self.rewind in OVER and self.told > text(0))
 
     @property
     def left(self) -> bool:

@@ -1,0 +1,150 @@
+"""What a secondary told its primary is over, and heard no answer to: that one may have given it to somebody else.
+
+Whoever had it before may not come by it again at the secondary: not while the two are cut off, not when they meet, and
+not when the primary dies and the secondary serves alone. And somebody gets each address, some day.
+"""
+
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from typing import Literal
+
+from msgspec.structs import replace
+
+from tests.lab.waiting import until
+from tests.net.apart import brief
+from tests.net.client import Clients, hardware_addresses
+from tests.net.jig import Jig, closing
+from tests.net.services import PRIMARY, SECONDARY
+from tests.net.test_apart import cut_short, standing
+from tests.net.test_resume import MCLT, STALL, extend, leased, released, started, unacknowledged
+from twinlease.model.states import FailoverState, Role
+
+Enter = Literal["extended", "running", "stopped"]
+CUT_OFF = FailoverState.COMMUNICATIONS_INTERRUPTED
+LONGEST = 3 * MCLT
+SERVICE = brief("10.77.0.100", "10.77.0.131", longest=LONGEST)
+SERVICE = replace(SERVICE, failover=replace(SERVICE.failover, max_response_delay=2 * STALL, mclt=MCLT))
+
+
+class Scene:
+    """Two servers that are cut off, and the primary has given to others what it heard was released at the secondary.
+
+    Attributes:
+        addresses: All that was released.
+        former: Who released them.
+        others: Who got some of them at the primary.
+    """
+
+    def __init__(self, stack: ExitStack, *, ours: bool) -> None:
+        self.jig = stack.enter_context(Jig(PRIMARY, SECONDARY))
+        self.crowd = stack.enter_context(Clients.on(self.jig.clients))
+        self._ours = ours
+        _, files = started(stack, self.jig, SERVICE, ours=ours)
+        people = released(self.jig, self.crowd, unacknowledged)
+        self.addresses = [each.address for each in people]
+        self.former = [each.mac for each in people]
+        freed = partial(standing, files[Role.PRIMARY], self.addresses)
+        until("the primary frees some", lambda: freed().count("free") > 1, timeout=STALL)
+        self.crowd.lease(hardware_addresses(1, family=9), timeout=2)  # dhcpd writes down first what it took in
+        self.jig.cut_link()
+        for server in self.jig.servers.values():
+            with closing(server.control()) as control:
+                until("cut off", lambda control=control: control.failover().local is CUT_OFF, timeout=20)  # type: ignore[misc]
+        known = partial(standing, files[Role.SECONDARY], self.addresses)
+        until("all is done", lambda: not ours or "released" not in known(), timeout=5)
+        self.jig.reach(Role.PRIMARY)
+        self.others = [each for each in leased(self.crowd) if each.address in self.addresses]
+
+    def early(self) -> list[float]:
+        """Return how early what others have is given to somebody else."""
+        return cut_short(self.crowd, {each.address: each.ends for each in self.others}, former=self.former)
+
+    def await_all_given_again(self) -> None:
+        """Wait until each address has been given to somebody once more."""
+        given = {each.address for each in self.others}
+
+        def again() -> bool:
+            crowding = hardware_addresses(60, family=6)
+            given.update(ack.address for ack in self.crowd.lease(crowding, timeout=1.5).values())
+            return given.issuperset(self.addresses)
+
+        until("all are given again, some day", again, timeout=2 * LONGEST)
+
+
+def meeting(*, ours: bool) -> tuple[int, list[float]]:
+    """Have who released come back to the secondary, and the two meet.
+
+    Args:
+        ours: Our sidecars look after the servers; else what is over is leased again, as what the primary may extend.
+    """
+    with ExitStack() as stack:
+        scene = Scene(stack, ours=ours)
+        jig = scene.jig
+        if not ours:
+            with closing(jig.secondary.control()) as control:
+                assert control.hold(scene.addresses, int(time.time()) + LONGEST) == {}
+        jig.reach(Role.SECONDARY)
+        wanted = {each.address: each.ends for each in scene.others}
+        acks = scene.crowd.lease(scene.former, timeout=4).values()
+        cut = [round(wanted[ack.address] - time.time(), 1) for ack in acks if ack.address in wanted]
+        if not ours:
+            return len(wanted), cut
+        jig.reach(Role.PRIMARY)
+        jig.mend_link()
+        with closing(jig.primary.control()) as control:
+            while control.failover().local is CUT_OFF:
+                extend(scene.others)
+        jig.reach(*Role)
+        jig.await_normal(timeout=30)
+        cut += scene.early()
+        scene.await_all_given_again()
+        return len(wanted), cut
+
+
+def alone(enter: Enter) -> tuple[int, list[float]]:
+    """Have the primary die, and the secondary enter partner-down."""
+    with ExitStack() as stack:
+        scene = Scene(stack, ours=False)
+        jig = scene.jig
+        extend(scene.others)
+        jig.primary.signal(signal.SIGKILL)
+        if enter == "extended":  # as a primary would: it is whose it was
+            jig.secondary.stop()
+            jig.secondary.start("survive", relationship=SERVICE.failover.name, hold=LONGEST, role=Role.PRIMARY)
+            jig.secondary.enter_partner_down()
+        elif enter == "stopped" or jig.secondary.survive_running(LONGEST) is None:
+            jig.secondary.stop()
+            jig.secondary.survive(LONGEST)
+        jig.reach(Role.SECONDARY)
+        found = scene.early()
+        if enter != "extended":
+            scene.await_all_given_again()
+        return len(scene.others), found
+
+
+def test_who_released_does_not_get_back_what_the_primary_gave_to_others(
+    record_property: Callable[[str, object], None],
+) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        plain, *ours = pool.map(lambda ours: meeting(ours=ours), (False, True, True, True))
+    given, cut = sum(given for given, _ in ours), [left for _, cut in ours for left in cut]
+    record_property("leased again", f"{len(plain[1])} of {plain[0]} early, {plain[1]}")
+    record_property("ours", f"{len(cut)} of {given} early, {cut}")
+    assert given
+    assert cut == []
+    assert plain[1]  # else the hazard did not show, and the lines above prove nothing
+
+
+def test_nor_from_a_secondary_alone(record_property: Callable[[str, object], None]) -> None:
+    ways: list[Enter] = ["extended", "running", "stopped"]
+    with ThreadPoolExecutor(len(ways)) as pool:
+        found = dict(zip(ways, pool.map(alone, ways), strict=True))
+    for way, (given, cut) in found.items():
+        record_property(way, f"{len(cut)} of {given} early, {cut}")
+        assert given
+    assert [found[way][1] for way in ("running", "stopped")] == [[], []]
+    assert found["extended"][1]  # else the hazard did not show, and the line above proves nothing
