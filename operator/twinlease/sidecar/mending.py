@@ -1,7 +1,7 @@
 """Keeping what the server gave: an address that a late word of its partner's freed is leased again.
 
-And giving up what it kept as nobody's, once that is over: by itself it would never be given again. So may be what a
-secondary took from a client while it was cut off, if what it said of it and what the primary said crossed.
+And giving up what it kept as nobody's, once that is over: by itself it would never be given again. So may be what one
+of the two kept from a client while it was cut off, if the other one took its word for nothing.
 """
 
 import logging
@@ -51,6 +51,7 @@ class Mender:
         self._ledger = Ledger()
         self._nobodys: dict[int, int] = {}
         self._taken: set[int] = set()
+        self._left: dict[int, float] = {}
         self._apart = 0.0
         self._busy_until = 0.0
         self._trouble = ""
@@ -78,8 +79,8 @@ class Mender:
                 self._mend(control)
                 if said.local is said.partner is FailoverState.NORMAL:
                     self._retire(control, wall)
-                if now.role is Role.SECONDARY and wall > self._apart + _OVER_SECONDS:
-                    self._say_again(control)
+                if wall > self._apart + _OVER_SECONDS:
+                    self._say_again(control, now.role, wall)
         except (ControlError, OSError) as error:
             self._troubled(str(error))
 
@@ -93,6 +94,10 @@ class Mender:
             self._taken.add(last.address)
         else:
             self._taken.discard(last.address)
+        if last.left > last.seen + _OVER_SECONDS:  # not as dhcpd itself leaves it
+            self._left[last.address] = max(self._left.get(last.address, 0.0), last.left)
+        else:
+            self._left.pop(last.address, None)
 
     def _retire(self, control: Control, wall: float) -> None:
         """Have a few of the leases given up that are nobody's, and over."""
@@ -102,12 +107,21 @@ class Mender:
             for why in control.retire([IPv4Address(address)]).values():
                 self._troubled(f"{IPv4Address(address)}: {why}")
 
-    def _say_again(self, control: Control) -> None:
+    def _say_again(self, control: Control, role: Role | None, wall: float) -> None:
         """Have it said of a few leases that they are over which still are, though all there was to say is said."""
-        for address in list(self._taken)[:_RETIRED_AT_ONCE]:
-            self._taken.discard(address)
-            for why in control.expire([IPv4Address(address)]).values():
-                self._troubled(f"{IPv4Address(address)}: {why}")
+        refused: dict[IPv4Address, str] = {}
+        if role is Role.SECONDARY:
+            for address in list(self._taken)[:_RETIRED_AT_ONCE]:
+                self._taken.discard(address)
+                refused |= control.expire([IPv4Address(address)])
+        if role is Role.PRIMARY and wall > self._apart + given.KNOWN_SECONDS:
+            # By now it has heard of whatever the secondary gave while they were apart.
+            over = [address for address, until in self._left.items() if until < wall - _OVER_SECONDS]
+            for address in over[:_RETIRED_AT_ONCE]:
+                self._left[address] = wall + given.KNOWN_SECONDS
+                refused |= control.repeat([IPv4Address(address)])
+        for each, why in refused.items():
+            self._troubled(f"{each}: {why}")
 
     def _mend(self, control: Control) -> None:
         until = time.monotonic() + _SHARE_SECONDS
