@@ -22,7 +22,7 @@ from tests.net.client import Clients, hardware_addresses
 from tests.net.jig import Jig, closing
 from tests.net.managed import managed
 from tests.net.services import PRIMARY, SECONDARY
-from tests.net.test_apart import IP, cut_short, settled, standing
+from tests.net.test_apart import IP, PEOPLE, cut_short, settled, standing
 from tests.net.test_resume import MCLT, STALL, extend, leased, released, stall, started, unacknowledged
 from twinlease.decide.clocks import LIMIT_SECONDS
 from twinlease.model.states import FailoverState, Role
@@ -206,6 +206,40 @@ def unheard(first: Role) -> list[float]:
         return found
 
 
+def repeated(*, again: bool) -> int:
+    """Have a primary leave to the secondary what clients released, unheard, that never come again, and the two meet.
+
+    Returns how many addresses are given to others once all leases are over.
+
+    Args:
+        again: The primary says so once more, as our sidecar has it.
+    """
+    with Jig(PRIMARY, SECONDARY) as jig, Clients.on(jig.clients) as crowd:
+        jig.start(SHORT)
+        people = settled(crowd)
+        addresses = [each.address for each in people]
+        stall(jig)
+        jig.reach(Role.PRIMARY)
+        for each in people:
+            crowd.release(each.mac, each.address, IP[Role.PRIMARY])
+        with closing(jig.primary.control()) as primary, closing(jig.secondary.control()) as secondary:
+            for control in (primary, secondary):
+                until("cut off", lambda control=control: control.failover().local is CUT_OFF, timeout=20)  # type: ignore[misc]
+            over = int(time.time()) + MCLT + MCLT // 2
+            assert primary.leave(addresses, over) == {}
+            jig.mend_link()
+            jig.await_normal()
+            time.sleep(max(over + 2 - time.time(), 0))
+            if again:
+                assert primary.repeat(addresses) == {}
+        jig.reach(*Role)
+        given: set[IPv4Address] = set()
+        patience = time.monotonic() + 2 * MCLT
+        while time.monotonic() < patience and not given.issuperset(addresses):
+            given.update(ack.address for ack in crowd.lease(hardware_addresses(60, family=6), timeout=1.5).values())
+        return len(given.intersection(addresses))
+
+
 def await_given(crowd: Clients, addresses: Collection[IPv4Address], *, timeout: float) -> None:
     """Wait until each address has been given to somebody."""
     given: set[IPv4Address] = set()
@@ -253,3 +287,13 @@ def test_nor_from_a_primary_what_its_secondary_has_as_free(record_property: Call
 def test_what_the_other_did_not_hear_of_its_client_keeps_there_and_the_rest_is_given_again() -> None:
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(unheard, Role)) == [[], []]
+
+
+def test_what_was_left_to_a_secondary_that_had_it_leased_is_given_again_once_it_is_said_again(
+    record_property: Callable[[str, object], None],
+) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        once, twice = pool.map(lambda again: repeated(again=again), (False, True))
+    record_property("given again", f"{twice}; said once: {once}")
+    assert twice == PEOPLE
+    assert once < PEOPLE, "the hazard that is guarded against did not show"
