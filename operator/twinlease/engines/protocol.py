@@ -133,8 +133,8 @@ class Control(Protocol):
     ) -> Mapping[IPv4Address, str]:
         """Have a primary that is cut off tell of addresses that it left to its partner with an instant to come.
 
-        Such a word does not end a lease that the partner has given meanwhile. Whatever is not left to it any more is
-        not touched.
+        Such a word does not end a lease that the partner has given meanwhile. What is over by the server's word is left
+        to it, too; whatever is neither is not touched.
 
         Args:
             addresses: A few: the server does nothing else meanwhile.
@@ -168,6 +168,21 @@ class Control(Protocol):
         """Have a secondary say once more that leases are over which ``take`` took: a primary that has them free agrees.
 
         Whatever is not taken any more is not touched.
+
+        Args:
+            addresses: A few: the server does nothing else meanwhile.
+
+        Returns:
+            Those that the server refused, and why.
+
+        Raises:
+            ControlError: No answer within the deadline, or a refused key.
+        """
+
+    def repeat(self, addresses: Sequence[IPv4Address]) -> Mapping[IPv4Address, str]:
+        """Have a primary tell of addresses that it left to its partner as it did: that may agree by now.
+
+        Whatever is not left to it any more is not touched.
 
         Args:
             addresses: A few: the server does nothing else meanwhile.

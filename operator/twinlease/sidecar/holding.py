@@ -122,7 +122,7 @@ class Holder:
         refused: dict[IPv4Address, str] = {}
         for each in due:
             one = [IPv4Address(each)]
-            if each in self._schedule.left:
+            if self._schedule.goes(each):
                 refused |= control.leave(one, until, beside=self._spread)
             elif self._schedule.given_away(each):
                 refused |= control.take(one)
@@ -203,6 +203,11 @@ class Schedule:
         """Tell whether the partner may have given an address to somebody else, of which this server has a client."""
         last = self.leases.get(address)
         return last is not None and hold.given_away(last, primary=self._primary)
+
+    def goes(self, address: int) -> bool:
+        """Tell whether an address is left to the partner, with an instant to come."""
+        last = self.leases.get(address)
+        return address in self.left or (last is not None and hold.goes(last, primary=self._primary))
 
     def postpone(self, address: int, due: float) -> None:
         """Leave an address until then, or until it is taken in."""

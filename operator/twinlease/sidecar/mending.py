@@ -2,7 +2,7 @@
 
 So is, as nobody's, what a client declined while the partner does not answer, which may have leased it to that client
 since. And what is kept as nobody's is given up once that is over: by itself it would never be given again. So may be
-what a secondary took from a client while it was cut off, if what it said of it and what the primary said crossed.
+what one of the two kept from a client while it was cut off, if the other one took its word for nothing.
 """
 
 import logging
@@ -56,6 +56,7 @@ class Mender:
         self._nobodys: dict[int, int] = {}
         self._declined: dict[int, tuple[int, float]] = {}
         self._taken: set[int] = set()
+        self._left: dict[int, float] = {}
         self._apart = 0.0
         self._busy_until = 0.0
         self._trouble = ""
@@ -85,8 +86,8 @@ class Mender:
                 if said.local is said.partner is FailoverState.NORMAL:
                     self._keep_declined(control, wall)
                     self._retire(control, wall)
-                if now.role is Role.SECONDARY and wall > self._apart + _OVER_SECONDS:
-                    self._say_again(control)
+                if wall > self._apart + _OVER_SECONDS:
+                    self._say_again(control, now.role, wall)
         except (ControlError, OSError) as error:
             self._troubled(str(error))
 
@@ -104,6 +105,10 @@ class Mender:
             self._taken.add(last.address)
         else:
             self._taken.discard(last.address)
+        if last.left > last.seen + _OVER_SECONDS:  # not as dhcpd itself leaves it
+            self._left[last.address] = max(self._left.get(last.address, 0.0), last.left)
+        else:
+            self._left.pop(last.address, None)
 
     def _keep_declined(self, control: Control, wall: float) -> None:
         """Have kept what was declined, and has not been acknowledged since."""
@@ -126,12 +131,21 @@ class Mender:
             for why in control.retire([IPv4Address(address)]).values():
                 self._troubled(f"{IPv4Address(address)}: {why}")
 
-    def _say_again(self, control: Control) -> None:
+    def _say_again(self, control: Control, role: Role | None, wall: float) -> None:
         """Have it said of a few leases that they are over which still are, though all there was to say is said."""
-        for address in list(self._taken)[:_RETIRED_AT_ONCE]:
-            self._taken.discard(address)
-            for why in control.expire([IPv4Address(address)]).values():
-                self._troubled(f"{IPv4Address(address)}: {why}")
+        refused: dict[IPv4Address, str] = {}
+        if role is Role.SECONDARY:
+            for address in list(self._taken)[:_RETIRED_AT_ONCE]:
+                self._taken.discard(address)
+                refused |= control.expire([IPv4Address(address)])
+        if role is Role.PRIMARY and wall > self._apart + given.KNOWN_SECONDS:
+            # By now it has heard of whatever the secondary gave while they were apart.
+            over = [address for address, until in self._left.items() if until < wall - _OVER_SECONDS]
+            for address in over[:_RETIRED_AT_ONCE]:
+                self._left[address] = wall + given.KNOWN_SECONDS
+                refused |= control.repeat([IPv4Address(address)])
+        for each, why in refused.items():
+            self._troubled(f"{each}: {why}")
 
     def _mend(self, control: Control) -> None:
         until = time.monotonic() + _SHARE_SECONDS

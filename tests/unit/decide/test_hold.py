@@ -80,6 +80,9 @@ def test_what_a_primary_may_have_given_away_that_heard_its_secondary_say_that_it
     assert hold.given_away(found, primary=False) is given_away
     assert hold.due(found, since=SINCE, longest=LONGEST) == due
     assert hold.given_away(found, primary=True) is False
+    assert hold.goes(found, primary=True) is (given_away and found.standing is not Standing.RESET)
+    assert hold.goes(found, primary=False) is hold.goes(found._replace(left=1), primary=False) is False
+    assert hold.goes(found._replace(left=1), primary=True)
     if found.standing is Standing.RESET:
         assert hold.due(found, since=SINCE, longest=LONGEST, primary=True) == hold.AT_ONCE
 

@@ -177,9 +177,10 @@ def test_what_may_be_somebodys_is_held_and_never_shortened(state: int, ends: int
     assert all(list(attributes) == ["ends", "state"] for _, _, attributes in dhcpd.written)  # dhcpd heeds the order
 
 
-def test_what_is_left_to_the_partner_was_released_until_then_and_is_the_partners_again() -> None:
-    mine, freed, given, back = (in_binding(state, 900) for state in (7, 1, 2, 4))
-    dhcpd = Dhcpd([mine, in_state(3), mine, freed, given, back])
+@pytest.mark.parametrize("state", [7, 3, 4])
+def test_what_is_left_to_the_partner_was_released_until_then_and_is_the_partners_again(state: int) -> None:
+    mine, freed, given, declined = (in_binding(state, 900) for state in (state, 1, 2, 5))
+    dhcpd = Dhcpd([mine, in_state(3), in_binding(7, 900), freed, given, declined])
     addresses = [IPv4Address(f"10.0.0.{number}") for number in (1, 2, 3, 4)]
     assert IscControl(dhcpd.connect, "lan").leave(addresses, 1000) == {}
     released = {"ends": (1000).to_bytes(4, "big"), "state": b"\0\0\0\4"}
@@ -238,6 +239,13 @@ def test_what_is_over_is_taken_and_said_to_be_over_once_more(state: int) -> None
     dhcpd.written.clear()
     assert IscControl(dhcpd.connect, "lan").expire([address]) == {}
     assert dhcpd.written == ([("lease", "10.0.0.1", {"state": b"\0\0\0\3"})] if state == 6 else [])
+
+
+@pytest.mark.parametrize("state", range(1, 8))
+def test_what_was_left_to_the_partner_is_told_once_more(state: int) -> None:
+    dhcpd = Dhcpd([in_binding(state, 900)])
+    assert IscControl(dhcpd.connect, "lan").repeat([IPv4Address("10.0.0.1")]) == {}
+    assert dhcpd.written == ([("lease", "10.0.0.1", {"ends": (900).to_bytes(4, "big")})] if state == 7 else [])
 
 
 @pytest.mark.parametrize("number", [1, 2, 4, 5, 6, 254])

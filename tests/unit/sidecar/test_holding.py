@@ -175,6 +175,16 @@ def test_what_is_a_secondarys_to_give_it_leaves_alone(world: World, holder: Hold
     assert world.left == []
 
 
+def test_what_the_secondary_has_as_free_no_client_gets_back(world: World, holder: Holder) -> None:
+    world.records = [ended()._replace(told=True), ended(ADDRESS + 1)]
+    assert tend(holder, world) == [ADDRESS + 1]
+    assert [address for address, _ in world.left] == [ADDRESS]
+    world.now += LONGEST
+    assert tend(holder, world) == [ADDRESS + 1]
+    assert [address for address, _ in world.left] == [ADDRESS] * 2
+    assert world.taken == []
+
+
 def test_what_the_primary_may_have_given_away_no_client_gets_back(world: World, holder: Holder) -> None:
     world.records = [ended()._replace(told=True), ended(ADDRESS + 1)]
     assert tend(holder, world, secondary()) == [ADDRESS + 1]

@@ -37,6 +37,7 @@ class World:
         self.kept: list[tuple[int, int]] = []
         self.retired: list[int] = []
         self.expired: list[int] = []
+        self.repeated: list[int] = []
         self.failure: Exception | None = None
         self.refused = ""
         self.read = 0
@@ -72,6 +73,11 @@ class World:
     def expire(self, addresses: Sequence[IPv4Address]) -> Mapping[IPv4Address, str]:
         """Write that down."""
         self.expired += map(int, addresses)
+        return {}
+
+    def repeat(self, addresses: Sequence[IPv4Address]) -> Mapping[IPv4Address, str]:
+        """Write that down."""
+        self.repeated += map(int, addresses)
         return {}
 
 
@@ -201,8 +207,31 @@ def test_what_a_secondary_took_it_says_is_over_once_more_when_all_is_said(world:
         assert world.expired == [ADDRESS]
 
 
+def test_what_a_primary_left_to_its_partner_it_says_once_more_when_that_may_agree(world: World, mender: Mender) -> None:
+    left = Binding(ADDRESS, Standing.FREE, NOW - 60, NOW - 60, left=NOW + 60)
+    by_dhcpd = left._replace(address=ADDRESS + 2, left=NOW - 60)
+    world.records = [left, left._replace(address=ADDRESS + 1), leased(ADDRESS + 1), by_dhcpd]
+    world.now += 60
+    tend(mender, world, snapshot(FailoverState.COMMUNICATIONS_INTERRUPTED))
+    world.now += KNOWN_SECONDS
+    tend(mender, world)  # the two may not hear each other since they have met
+    assert world.repeated == []
+    world.now += 1
+    tend(mender, world, snapshot(desired=Desired(object=server(role="secondary"))))
+    assert world.repeated == []
+    for _ in range(2):
+        tend(mender, world)
+        assert world.repeated == [ADDRESS]
+        world.records.append(left)
+    world.now += KNOWN_SECONDS + 6
+    tend(mender, world)
+    assert world.repeated == [ADDRESS] * 2
+
+
 def test_what_a_primary_took_it_leaves_alone(world: World, mender: Mender) -> None:
     world.records = [Binding(ADDRESS, Standing.RESET, 0, 0, told=True)]
+    tend(mender, world)
+    world.now += 6
     tend(mender, world)
     assert world.expired == []
 

@@ -180,7 +180,7 @@ class IscControl:
     def leave(
         self, addresses: Sequence[IPv4Address], until: int, *, beside: Iterable[IPv4Address] = ()
     ) -> Mapping[IPv4Address, str]:
-        """Have backup leases be released until an instant, and backup again as they were.
+        """Have backup leases be released until an instant, and backup again as they were; and so what is over here.
 
         dhcpd tells of an address with the instant at which it came to be so, and takes for that the end of a lease that
         was released. That must not be told: a secondary would end whatever lease it has given. So both is in messages
@@ -203,7 +203,7 @@ class IscControl:
         def change(lease: Mapping[str, bytes]) -> Sequence[Mapping[str, bytes]]:
             if IPv4Address(lease["ip-address"]) in own:
                 return [{"ends": lease["ends"]}] if _number(lease, "state") == _FREE else []
-            if _number(lease, "state") != _BACKUP:
+            if _number(lease, "state") not in {_BACKUP, _EXPIRED, _RELEASED}:
                 return []
             said = self.failover()  # last of all
             if said.local is not FailoverState.COMMUNICATIONS_INTERRUPTED:
@@ -262,6 +262,20 @@ class IscControl:
             ControlError: No answer within the session's deadline, or a refused key.
         """
         return self._turn(addresses, {_RESET}, _EXPIRED)
+
+    def repeat(self, addresses: Sequence[IPv4Address]) -> Mapping[IPv4Address, str]:
+        """Have backup leases be told as they are, once more.
+
+        A secondary that has such an address leased refuses that until the instant that is told with it.
+
+        Raises:
+            ControlError: No answer within the session's deadline, or a refused key.
+        """
+
+        def change(lease: Mapping[str, bytes]) -> Sequence[Mapping[str, bytes]]:
+            return [{"ends": lease["ends"]}] if _number(lease, "state") == _BACKUP else []
+
+        return self._change_each(addresses, change)
 
     def _turn(self, addresses: Sequence[IPv4Address], before: Container[int], after: int) -> Mapping[IPv4Address, str]:
         def change(lease: Mapping[str, bytes]) -> Sequence[Mapping[str, bytes]]:

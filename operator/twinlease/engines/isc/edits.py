@@ -221,7 +221,7 @@ def _resume(lease_file: Path, parameters: _Parameters) -> str:
         if not due and not left:
             return ""
         unsaid = _OVER if secondary else frozenset[str]()
-        more = [(_taken if lease.state in unsaid else _extension)(lease, records.text(end)) for lease in due]
+        more = [(_taken if lease.state in unsaid else _running)(lease, records.text(end)) for lease in due]
         more += [_left_until(lease, records.text(end)) for lease in left]
         leasefile.replace(lease_file, old, _appended(records.content(old), more))
     kept = f"{len(due)} leases of which the partner may know better are kept for {end - now} s"
@@ -315,6 +315,12 @@ def _nobodys(lease: records.Lease, end: bytes) -> bytes:
 def _extension(lease: records.Lease, end: bytes) -> bytes:
     """Return a record that keeps a lease with its client until an instant, or longer if it is longer already."""
     return _record(lease, max(lease.ends, end), _TIMES, b"active", b"expired")
+
+
+def _running(lease: records.Lease, end: bytes) -> bytes:
+    """Return such a record; what was over its client gets back for as long only as what the partner never heard of."""
+    kept = _TIMES - {b"tsfp"} if lease.state in _OVER else _TIMES
+    return _record(lease, max(lease.ends, end), kept, b"active", b"expired")
 
 
 def _expired(lease: records.Lease) -> bytes:
