@@ -120,15 +120,18 @@ kube-matrix: lab-build ## The tests that need an API server, against other versi
 
 NET := $(wildcard tests/net/test_*.py)
 NET_SIDECARS := $(filter tests/net/test_sidecar%,$(NET))
-NET_MEETINGS := $(foreach each,apart catchingup left oldnews resending resume return stalling,tests/net/test_$(each).py)
-.PHONY: test-net test-net-sidecars test-net-meetings test-net-daemons
-test-net: test-net-daemons test-net-meetings test-net-sidecars ## Real DHCP servers and clients in network namespaces (root)
+NET_MEETINGS := $(foreach each,apart catchingup oldnews resending resume return stalling,tests/net/test_$(each).py)
+NET_WORDS := $(foreach each,declined given_away left left_unknown,tests/net/test_$(each).py)
+.PHONY: test-net test-net-sidecars test-net-meetings test-net-words test-net-daemons
+test-net: test-net-daemons test-net-words test-net-meetings test-net-sidecars ## Real DHCP servers and clients in network namespaces (root)
 test-net-sidecars: install system-packages
 	$(PYTEST) $(NET_SIDECARS)
 test-net-meetings: install system-packages # servers that were apart, and meet again
 	$(PYTEST) $(NET_MEETINGS)
+test-net-words: install system-packages # what one of the two has said of an address, and the other one not heard or answered
+	$(PYTEST) $(NET_WORDS)
 test-net-daemons: install system-packages
-	$(PYTEST) $(filter-out $(NET_SIDECARS) $(NET_MEETINGS),$(NET))
+	$(PYTEST) $(filter-out $(NET_SIDECARS) $(NET_MEETINGS) $(NET_WORDS),$(NET))
 
 .PHONY: test-e2e
 test-e2e: lab-build ## On the lab: a real three-node cluster on this machine (root)
@@ -137,7 +140,7 @@ test-e2e: lab-build ## On the lab: a real three-node cluster on this machine (ro
 .PHONY: test
 test: lint test-unit test-model lab-build ## All of them
 	# They wait more than they compute.
-	$(MAKE) --jobs=4 --output-sync=target --no-print-directory test-api test-net chart-test rules-test docs-test
+	$(MAKE) --jobs=4 --output-sync=target --no-print-directory test-net test-api chart-test rules-test docs-test
 	$(MAKE) --no-print-directory test-e2e
 
 .PHONY: test-full

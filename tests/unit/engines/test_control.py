@@ -194,11 +194,15 @@ def test_before_what_is_left_as_many_are_told_as_it_takes_to_keep_that_back() ->
     mine, freed, given = (in_binding(state, 900) for state in (7, 1, 2))
     beside = [IPv4Address(f"10.0.1.{number}") for number in range(20)]
     looked = [freed, mine, *[given] * 5, None, freed, mine, freed, *[freed] * 5]
-    dhcpd = Dhcpd([*looked, freed, given, freed, mine, in_state(3), mine])
+    expired = in_binding(3, 900)
+    dhcpd = Dhcpd([*looked, freed, given, freed, mine, in_state(3), freed, given, expired, mine])
     assert IscControl(dhcpd.connect, "lan").leave([IPv4Address("10.0.0.1")], 1000, beside=iter(beside)) == {}
     again = {"ends": (900).to_bytes(4, "big")}  # as they are; one has been given meanwhile
     assert dhcpd.written[:2] == [("lease", "10.0.1.0", again), ("lease", "10.0.1.10", again)]
-    assert [name for _, name, _ in dhcpd.written[2:]] == ["10.0.0.1", "10.0.0.1"]
+    assert [name for _, name, _ in dhcpd.written[2:4]] == ["10.0.0.1", "10.0.0.1"]
+    # A client got it between the look and the word, which ended its lease.
+    leased = {"ends": (1000).to_bytes(4, "big"), "state": b"\0\0\0\2"}
+    assert dhcpd.written[4:] == [("lease", "10.0.1.10", leased)]
     assert not dhcpd.answers  # nobody was asked of the last four
 
 

@@ -189,7 +189,8 @@ class IscControl:
         The two may meet behind that word, before the messages are handled (measured on a busy machine). So what is the
         primary's own and free, by the word of both, is told first, as it is: as many as dhcpd has on their way at most.
         What comes next it keeps until the first of those is acknowledged, and tells how that stands by then. If it had
-        heard by then what the secondary gave, that lease is undone here, and would never end there: it is made good.
+        heard by then what the secondary gave, that lease is undone here, and would never end there: it is made good. So
+        is what the primary itself gave of its own between the look at it and that: the lease would have expired.
 
         Its end in the database is in the past afterwards, as that of all that is free. Source: supersede_lease,
         make_binding_state_transition, dhcp_failover_send_updates, normal_binding_state_transition_check of dhcpd 4.4.3;
@@ -213,7 +214,9 @@ class IscControl:
             return [released, {"state": _BACKUP.to_bytes(4, "big"), "ends": lease["starts"]}]
 
         def make_good(lease: Mapping[str, bytes]) -> Sequence[Mapping[str, bytes]]:
-            if _number(lease, "state") != _BACKUP or lease["starts"] in starts:
+            given_here = IPv4Address(lease["ip-address"]) in own and _number(lease, "state") == _EXPIRED
+            given_there = _number(lease, "state") == _BACKUP and lease["starts"] not in starts
+            if not given_here and not given_there:
                 return []
             return [{"ends": until.to_bytes(4, "big"), "state": _ACTIVE.to_bytes(4, "big")}]
 
@@ -223,7 +226,7 @@ class IscControl:
             starts: list[bytes] = []
             refused |= self._change_each([*own, address], change)
             if starts:
-                refused |= self._change_each([address], make_good)
+                refused |= self._change_each([*own, address], make_good)
         return {address: refused[address] for address in addresses if address in refused}
 
     def _free(self, addresses: Iterable[IPv4Address], wanted: int) -> Sequence[IPv4Address]:
