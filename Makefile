@@ -139,8 +139,9 @@ test-e2e: lab-build ## On the lab: a real three-node cluster on this machine (ro
 
 .PHONY: test
 test: lint test-unit test-model lab-build ## All of them
-	# They wait more than they compute.
-	$(MAKE) --jobs=4 --output-sync=target --no-print-directory test-net test-api chart-test rules-test docs-test
+	# They wait more than they compute; but four sets of servers at once wait for each other.
+	$(MAKE) --jobs=4 --output-sync=target --no-print-directory test-net-words test-net-meetings test-net-sidecars \
+	  test-api chart-test rules-test docs-test test-net-daemons
 	$(MAKE) --no-print-directory test-e2e
 
 .PHONY: test-full
