@@ -61,7 +61,7 @@ class Scene:
             with closing(server.control()) as control:
                 until("cut off", lambda control=control: control.failover().local is CUT_OFF, timeout=20)  # type: ignore[misc]
         known = partial(standing, files[Role.SECONDARY], self.addresses)
-        until("all is done", lambda: not ours or "released" not in known(), timeout=5)
+        until("all is done", lambda: not ours or "released" not in known(), timeout=15)
         self.jig.reach(Role.PRIMARY)
         self.others = [each for each in leased(self.crowd) if each.address in self.addresses]
 
@@ -147,7 +147,7 @@ def outlived(*, ours: bool) -> tuple[int, list[float]]:
             for control in (primary, secondary):
                 until("cut off", lambda control=control: control.failover().local is CUT_OFF, timeout=20)  # type: ignore[misc]
             known = partial(standing, files[Role.PRIMARY], addresses)
-            until("all is done", lambda: not ours or "released" not in known(), timeout=5)
+            until("all is done", lambda: not ours or "released" not in known(), timeout=15)
             if not ours:
                 assert primary.hold(addresses, int(time.time()) + LONGEST) == {}
         free = {address for address, state in zip(addresses, freed(), strict=True) if state == "free"}
