@@ -119,12 +119,9 @@ def test_without_a_fault_nothing_is_found_and_every_client_is_served(lan: SplitL
     summary = load.summary()
     assert not {outcome for _, outcome in summary.outcomes} - {"ack", "left", ""}
     assert len(summary.waits["reboot"]) > 5
-    # A renewal by unicast needs the server to find the client by ARP; by broadcast it would be answered at T2 only. One
-    # datagram in hundreds may be lost, as on any network: then the client asks again after 1.35 to 1.65 s.
-    renewals = summary.waits["renew"]
-    assert len(renewals) > 20
-    assert renewals[-1] < (0.875 - 0.5) * MCLT
-    assert renewals[-2] < 1
+    # A renewal by unicast needs the server to find the client by ARP; by broadcast it would be answered at T2 only.
+    assert len(summary.waits["renew"]) > 20
+    assert summary.waits["renew"][-1] < 1
     # Nothing that a client was told has escaped the recorder.
     assert figures.acks.total() >= sum(map(len, summary.waits.values()))
 

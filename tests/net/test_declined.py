@@ -56,6 +56,13 @@ class Scene(NamedTuple):
         self.crowd.decline(self.each.mac, address, PRIMARY.ip)
         until("it was abandoned", lambda: "binding state abandoned" in self.leases.read_text(), timeout=5)
 
+    def decline_in_a_stall(self) -> None:
+        """Have the client, whose lease both know, decline while the link stalls."""
+        settle(self.each)
+        self.jig.stall_link()
+        self.jig.reach(Role.PRIMARY)
+        self.decline()
+
     def await_kept(self) -> None:
         """Wait until the primary has done with the address what it does."""
         until(self.kept, lambda: standing(self.leases, [self.each.address]) == [self.kept], timeout=5)
@@ -122,10 +129,7 @@ def stalled(*, ours: bool) -> list[float]:
     """Have the client decline while the link stalls, and lease it again; both notice then that they are cut off."""
     few = replace(FEW, failover=replace(FEW.failover, max_response_delay=5))
     with scene(few, ours=ours) as here:
-        settle(here.each)
-        here.jig.stall_link()
-        here.jig.reach(Role.PRIMARY)
-        here.decline()
+        here.decline_in_a_stall()
         here.lease_again()
         for server in here.jig.servers.values():
             with closing(server.control()) as control:
@@ -138,10 +142,7 @@ def unnoticed(*, ours: bool) -> list[float]:
     """Have the client decline while the link stalls, and lease it again; neither ever notices that they are cut off."""
     few = replace(FEW, failover=replace(FEW.failover, max_response_delay=60))
     with scene(few, ours=ours) as here:
-        settle(here.each)
-        here.jig.stall_link()
-        here.jig.reach(Role.PRIMARY)
-        here.decline()
+        here.decline_in_a_stall()
         here.await_kept()
         here.lease_again()
         found = here.early()
