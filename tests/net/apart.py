@@ -1,12 +1,13 @@
 """What tests of servers that go apart have in common: leases of seconds, a link to cut, clients that keep count."""
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from msgspec.structs import replace
 
-from tests.net.client import NONE, Clients, Kind
+from tests.net.client import NONE, Clients, Kind, hardware_addresses
 from tests.net.jig import Jig, Server, await_states, closing
 from tests.net.services import service
 from tests.unit.engines.cases import run
@@ -64,3 +65,17 @@ def state_of(server: Server, address: IPv4Address) -> str:
     """Return the state of an address in a server's lease file."""
     record = server.lease_file.read_text().rpartition(f"lease {address} {{")[2]
     return record.partition("\n  binding state ")[2].partition(";")[0]
+
+
+def given_to_others(crowd: Clients, addresses: Collection[IPv4Address], *, timeout: float) -> set[IPv4Address]:
+    """Have more clients than there are addresses ask until each is given to one; return which are, in so many seconds.
+
+    What a server keeps for a client that it offered it to counts, too: both servers may offer to the same one, and then
+    there is an address that is anybody's, and that nobody gets for longer than a test can wait.
+    """
+    given: set[IPv4Address] = set()
+    patience = time.monotonic() + timeout
+    while time.monotonic() < patience and not given.issuperset(addresses):
+        given.update(ack.address for ack in crowd.lease(hardware_addresses(40, family=6), timeout=1.5).values())
+        given.update(crowd.kept())
+    return given.intersection(addresses)

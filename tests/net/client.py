@@ -23,6 +23,9 @@ _BROADCAST_MAC = b"\xff" * 6
 _ETHERTYPE_IPV4 = 0x0800
 _COOKIE = b"\x63\x82\x53\x63"
 _RETRY_SECONDS = 1.5
+_OFFERED_SECONDS = 120
+"""For so long dhcpd keeps what it offered for the client that it offered it to. Source: dhcpdiscover, allocate_lease of
+dhcpd 4.4.3; measured."""
 _SOL_PACKET, _PACKET_ADD_MEMBERSHIP, _PACKET_MR_PROMISC = 263, 1, 1
 
 
@@ -86,6 +89,7 @@ class Clients:
 
     def __init__(self, interface: str) -> None:
         self._xids: set[int] = set()
+        self._offered: dict[IPv4Address, float] = {}
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETHERTYPE_IPV4))
         self._socket.bind((interface, _ETHERTYPE_IPV4))
         membership = struct.pack("IHH8s", socket.if_nametoindex(interface), _PACKET_MR_PROMISC, 0, b"")
@@ -123,6 +127,10 @@ class Clients:
                 if attempt_of is not None and reply.xid == attempt_of.xid and self._heard(attempt_of, reply):
                     del waiting[reply.hardware_address]
         return {mac: attempt.done for mac, attempt in attempts.items() if attempt.done is not None}
+
+    def kept(self) -> set[IPv4Address]:
+        """Return what nobody gets for the time being, for a client was offered it, and has taken another offer."""
+        return {each for each, when in self._offered.items() if time.monotonic() < when + _OFFERED_SECONDS}
 
     def ask(self, hardware_address: bytes, *, listen: float, secs: int = 0) -> list[Reply]:
         """Send one DISCOVER and return everything that comes back within so many seconds."""
@@ -203,8 +211,15 @@ class Clients:
         while select.select([self._socket], [], [], wait)[0]:
             reply = _parsed(self._socket.recv(2048))
             if reply is not None:
+                self._note(reply)
                 yield reply
             wait = 0.0
+
+    def _note(self, reply: Reply) -> None:
+        if reply.kind is Kind.OFFER:
+            self._offered[reply.address] = time.monotonic()
+        elif reply.kind is Kind.ACK:
+            self._offered.pop(reply.address, None)
 
     def _new_xid(self) -> int:
         while (xid := int.from_bytes(os.urandom(4), "big")) in self._xids:

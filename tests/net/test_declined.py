@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.lab.waiting import until
-from tests.net.apart import INTERRUPTED, Client, brief, interrupt
+from tests.net.apart import INTERRUPTED, Client, brief, given_to_others, interrupt
 from tests.net.client import Clients, hardware_addresses
 from tests.net.jig import NORMAL, SECRET, Jig, await_states, closing, states
 from tests.net.managed import managed
@@ -224,12 +224,7 @@ def given_again(role: Role, *, retired: bool) -> bool:
             time.sleep(OVER + 5)
             if retired:
                 assert control.retire([address]) == {}
-        strangers = hardware_addresses(8, family=7)
-        patience = time.monotonic() + 2 * LONGEST
-        while time.monotonic() < patience:
-            if any(ack.address == address for ack in crowd.lease(strangers, timeout=1.5).values()):
-                return True
-        return False
+        return bool(given_to_others(crowd, [address], timeout=2 * LONGEST))
 
 
 def _ends(jig: Jig, role: Role, address: IPv4Address, when: int) -> None:

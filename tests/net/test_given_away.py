@@ -7,17 +7,16 @@ it to anybody an MCLT after it has entered partner-down. And somebody gets each 
 
 import signal
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
-from ipaddress import IPv4Address
 from typing import Literal
 
 from msgspec.structs import replace
 
 from tests.lab.waiting import until
-from tests.net.apart import brief
+from tests.net.apart import brief, given_to_others
 from tests.net.client import Clients, hardware_addresses
 from tests.net.jig import Jig, closing
 from tests.net.managed import managed
@@ -71,8 +70,8 @@ class Scene:
 
     def await_all_given_again(self) -> None:
         """Wait until each address has been given to somebody once more."""
-        given = {each.address for each in self.others}
-        await_given(self.crowd, {*self.addresses} - given, timeout=2 * LONGEST)
+        left = {*self.addresses} - {each.address for each in self.others}
+        assert given_to_others(self.crowd, left, timeout=2 * LONGEST) == left
 
 
 def meeting(*, ours: bool) -> tuple[int, list[float]]:
@@ -204,7 +203,7 @@ def unheard(first: Role) -> list[float]:
         former = [each.mac for each in people[1::2]]
         found = cut_short(crowd, {each.address: each.ends for each in staying}, former=former)
         if first is Role.SECONDARY:
-            await_given(crowd, addresses, timeout=4 * MCLT)
+            assert given_to_others(crowd, addresses, timeout=4 * MCLT) == addresses
         return found
 
 
@@ -235,22 +234,7 @@ def repeated(*, again: bool) -> int:
             if again:
                 assert primary.repeat(addresses) == {}
         jig.reach(*Role)
-        given: set[IPv4Address] = set()
-        patience = time.monotonic() + 2 * MCLT
-        while time.monotonic() < patience and not given.issuperset(addresses):
-            given.update(ack.address for ack in crowd.lease(hardware_addresses(60, family=6), timeout=1.5).values())
-        return len(given.intersection(addresses))
-
-
-def await_given(crowd: Clients, addresses: Collection[IPv4Address], *, timeout: float) -> None:
-    """Wait until each address has been given to somebody."""
-    given: set[IPv4Address] = set()
-
-    def again() -> bool:
-        given.update(ack.address for ack in crowd.lease(hardware_addresses(60, family=6), timeout=1.5).values())
-        return given.issuperset(addresses)
-
-    until("all are given again, some day", again, timeout=timeout)
+        return len(given_to_others(crowd, addresses, timeout=2 * MCLT))
 
 
 def test_who_released_does_not_get_back_what_the_primary_gave_to_others(

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 from msgspec.structs import replace
 
 from tests.lab.waiting import until
-from tests.net.apart import Client, brief
+from tests.net.apart import Client, brief, given_to_others
 from tests.net.client import Clients, hardware_addresses
 from tests.net.jig import SECRET, Jig, closing
 from tests.net.services import PRIMARY, SECONDARY
@@ -62,14 +62,7 @@ class Scene(NamedTuple):
 
     def await_all_given_again(self) -> None:
         """Wait until each address has been given to somebody once more."""
-        given: set[IPv4Address] = set()
-
-        def again() -> bool:
-            crowding = hardware_addresses(40, family=6)
-            given.update(ack.address for ack in self.crowd.lease(crowding, timeout=1.5).values())
-            return given.issuperset(self.left)
-
-        until("all are given again, some day", again, timeout=LONGEST + 2 * MCLT)
+        assert given_to_others(self.crowd, self.left, timeout=LONGEST + 2 * MCLT) == {*self.left}
 
 
 class Overtaken:
