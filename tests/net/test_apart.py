@@ -80,15 +80,15 @@ def left(how: How, first: Role) -> set[str]:
     return {{"renewed": "active"}.get(how, how)}
 
 
-def settled(crowd: Clients) -> list[Client]:
+def settled(crowd: Clients, count: int = PEOPLE, family: int = 0) -> list[Client]:
     """Return clients whose first, short leases are over."""
-    people = [Client(crowd, mac) for mac in hardware_addresses(PEOPLE)]
+    people = [Client(crowd, mac) for mac in hardware_addresses(count, family)]
     for _ in range(2):
         for mac, ack in crowd.lease([each.mac for each in people], timeout=15).items():
             each = people[int.from_bytes(mac[-2:], "big")]
             each.address, each.server, each.ends = ack.address, ack.server, time.time() + ack.lease_seconds
         time.sleep(1.5)  # both have told each other
-    assert len({each.address for each in people}) == PEOPLE
+    assert len({each.address for each in people}) == count
     return people
 
 

@@ -139,8 +139,8 @@ class Control(Protocol):
         Args:
             addresses: A few: the server does nothing else meanwhile.
             until: Seconds since the epoch, by the server's wall clock; the word has that effect so long.
-            beside: Where to look for a few addresses that are free and the primary's own: behind those the partner
-                hears of the others only how they stand in the end, should the two meet at that moment.
+            beside: Where to look for a few addresses that are free and the primary's own, or leased, which are held:
+                behind those the partner hears of the others only how they stand in the end, should the two meet then.
 
         Returns:
             Those that the server refused, and why.

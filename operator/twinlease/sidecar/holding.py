@@ -28,7 +28,7 @@ _AT_ONCE = 1
 _AGAIN_SECONDS = 2.0
 _REFUSED_SECONDS = 60.0
 _SPREAD = 64
-"""Among so many addresses, spread over all pools, a few are the primary's own and free, unless hardly any are."""
+"""Among so many addresses, spread over all pools, a few are the primary's own and free, or leased."""
 
 
 class _Begun(NamedTuple):

@@ -198,12 +198,26 @@ def test_before_what_is_left_as_many_are_told_as_it_takes_to_keep_that_back() ->
     dhcpd = Dhcpd([*looked, freed, given, freed, mine, in_state(3), freed, given, expired, mine])
     assert IscControl(dhcpd.connect, "lan").leave([IPv4Address("10.0.0.1")], 1000, beside=iter(beside)) == {}
     again = {"ends": (900).to_bytes(4, "big")}  # as they are; one has been given meanwhile
-    assert dhcpd.written[:2] == [("lease", "10.0.1.0", again), ("lease", "10.0.1.10", again)]
-    assert [name for _, name, _ in dhcpd.written[2:4]] == ["10.0.0.1", "10.0.0.1"]
-    # A client got it between the look and the word, which ended its lease.
     leased = {"ends": (1000).to_bytes(4, "big"), "state": b"\0\0\0\2"}
-    assert dhcpd.written[4:] == [("lease", "10.0.1.10", leased)]
+    told = [("lease", "10.0.1.0", again), ("lease", "10.0.1.8", leased), ("lease", "10.0.1.10", again)]
+    assert dhcpd.written[:3] == told
+    assert [name for _, name, _ in dhcpd.written[3:5]] == ["10.0.0.1", "10.0.0.1"]
+    # A client got it between the look and the word, which ended its lease.
+    assert dhcpd.written[5:] == [("lease", "10.0.1.10", leased)]
     assert not dhcpd.answers  # nobody was asked of the last four
+
+
+@pytest.mark.parametrize(("ends", "until"), [(900, 1000), (1100, 1100)])
+def test_where_too_few_are_free_what_is_leased_is_held_before(ends: int, until: int) -> None:
+    mine, freed, given, over = (in_binding(state, ends) for state in (7, 1, 2, 3))
+    beside = [IPv4Address(f"10.0.1.{number}") for number in range(6)]
+    looked = [over, given, mine, given, freed, given]
+    dhcpd = Dhcpd([*looked, freed, given, given, mine, in_state(3), freed, given, given, mine])
+    assert IscControl(dhcpd.connect, "lan").leave([IPv4Address("10.0.0.1")], 1000, beside=beside) == {}
+    leased = {"ends": until.to_bytes(4, "big"), "state": b"\0\0\0\2"}
+    told = [("10.0.1.4", {"ends": ends.to_bytes(4, "big")}), ("10.0.1.1", leased), ("10.0.1.3", leased)]
+    assert [(name, attributes) for _, name, attributes in dhcpd.written[:3]] == told
+    assert [name for _, name, _ in dhcpd.written[3:]] == ["10.0.0.1", "10.0.0.1"]
 
 
 @pytest.mark.parametrize(("state", "starts", "made_good"), [(7, 801, True), (7, 800, False), (2, 801, False)])

@@ -173,7 +173,7 @@ class IscControl:
             state, ends = _number(lease, "state"), _number(lease, "ends")
             if state not in held or (state == _ACTIVE and ends >= until):
                 return []
-            return [{"ends": max(ends, until).to_bytes(4, "big"), "state": _ACTIVE.to_bytes(4, "big")}]
+            return [_leased(max(ends, until))]
 
         return self._change_each(addresses, change)
 
@@ -186,11 +186,12 @@ class IscControl:
         was released. That must not be told: a secondary would end whatever lease it has given. So both is in messages
         that are handled at once, and only while dhcpd says that it is cut off (measured: told, 17 s too early).
 
-        The two may meet behind that word, before the messages are handled (measured on a busy machine). So what is the
-        primary's own and free, by the word of both, is told first, as it is: as many as dhcpd has on their way at most.
-        What comes next it keeps until the first of those is acknowledged, and tells how that stands by then. If it had
-        heard by then what the secondary gave, that lease is undone here, and would never end there: it is made good. So
-        is what the primary itself gave of its own between the look at it and that: the lease would have expired.
+        The two may meet behind that word, before the messages are handled (measured on a busy machine). So others are
+        told first, as many as dhcpd has on their way at most: what is the primary's own and free, by the word of both,
+        as it is; and where that is too little, what is leased, which is held. What comes next it keeps until the first
+        of those is acknowledged, and tells how that stands by then. If it had heard by then what the secondary gave,
+        that lease is undone here, and would never end there: it is made good. So is what the primary itself gave of its
+        own between the look at it and that: the lease would have expired.
 
         Its end in the database is in the past afterwards, as that of all that is free. Source: supersede_lease,
         make_binding_state_transition, dhcp_failover_send_updates, normal_binding_state_transition_check of dhcpd 4.4.3;
@@ -202,8 +203,8 @@ class IscControl:
         """
 
         def change(lease: Mapping[str, bytes]) -> Sequence[Mapping[str, bytes]]:
-            if IPv4Address(lease["ip-address"]) in own:
-                return [{"ends": lease["ends"]}] if _number(lease, "state") == _FREE else []
+            if IPv4Address(lease["ip-address"]) in told:
+                return again(lease)
             if _number(lease, "state") not in {_BACKUP, _EXPIRED, _RELEASED}:
                 return []
             said = self.failover()  # last of all
@@ -213,35 +214,38 @@ class IscControl:
             starts.append(lease["starts"])
             return [released, {"state": _BACKUP.to_bytes(4, "big"), "ends": lease["starts"]}]
 
-        def make_good(lease: Mapping[str, bytes]) -> Sequence[Mapping[str, bytes]]:
-            given_here = IPv4Address(lease["ip-address"]) in own and _number(lease, "state") == _EXPIRED
-            given_there = _number(lease, "state") == _BACKUP and lease["starts"] not in starts
-            if not given_here and not given_there:
-                return []
-            return [{"ends": until.to_bytes(4, "big"), "state": _ACTIVE.to_bytes(4, "big")}]
+        def again(lease: Mapping[str, bytes]) -> Sequence[Mapping[str, bytes]]:
+            state, ends = _number(lease, "state"), _number(lease, "ends")
+            if state == _ACTIVE:
+                return [_leased(max(ends, until))]
+            return [{"ends": ends.to_bytes(4, "big")}] if state == _FREE else []
 
-        own = self._free(beside, PROMPT_UNACKED_UPDATES)
+        def make_good(lease: Mapping[str, bytes]) -> Sequence[Mapping[str, bytes]]:
+            given_here = IPv4Address(lease["ip-address"]) in told and _number(lease, "state") == _EXPIRED
+            given_there = _number(lease, "state") == _BACKUP and lease["starts"] not in starts
+            return [_leased(until)] if given_here or given_there else []
+
+        told = self._to_tell(beside, PROMPT_UNACKED_UPDATES)
         refused: dict[IPv4Address, str] = {}
         for address in addresses:
             starts: list[bytes] = []
-            refused |= self._change_each([*own, address], change)
+            refused |= self._change_each([*told, address], change)
             if starts:
-                refused |= self._change_each([*own, address], make_good)
+                refused |= self._change_each([*told, address], make_good)
         return {address: refused[address] for address in addresses if address in refused}
 
-    def _free(self, addresses: Iterable[IPv4Address], wanted: int) -> Sequence[IPv4Address]:
-        """Return which of some addresses are free and the primary's to give, as many as are wanted."""
-        found: list[IPv4Address] = []
+    def _to_tell(self, addresses: Iterable[IPv4Address], wanted: int) -> Sequence[IPv4Address]:
+        """Return which of some addresses are free and the primary's to give, or else leased, as many as are wanted."""
+        found: dict[int, list[IPv4Address]] = {_FREE: [], _ACTIVE: []}
 
         def look(lease: Mapping[str, bytes]) -> Sequence[Mapping[str, bytes]]:
-            if _number(lease, "state") == _FREE:
-                found.append(IPv4Address(lease["ip-address"]))
+            found.get(_number(lease, "state"), []).append(IPv4Address(lease["ip-address"]))
             return []
 
         candidates = iter(addresses)
-        while len(found) < wanted and (some := list(islice(candidates, _LOOKED_AT_TOGETHER))):
+        while len(found[_FREE]) < wanted and (some := list(islice(candidates, _LOOKED_AT_TOGETHER))):
             self._change_each(some, look)
-        return found[:wanted]
+        return [*found[_FREE], *found[_ACTIVE]][:wanted]
 
     def take(self, addresses: Sequence[IPv4Address]) -> Mapping[IPv4Address, str]:
         """Have leases that are expired or released be reset.
@@ -325,6 +329,10 @@ class IscControl:
         session, self._session = self._session, None
         if session is not None:
             session.close()
+
+
+def _leased(until: int) -> Mapping[str, bytes]:
+    return {"ends": until.to_bytes(4, "big"), "state": _ACTIVE.to_bytes(4, "big")}  # in this order
 
 
 def _number(attributes: Mapping[str, bytes], name: str) -> int:
