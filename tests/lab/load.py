@@ -244,18 +244,18 @@ class _Group:
                 self._send(client, client.act(now))
 
     def _listen(self) -> None:
-        for _, frame in self._raw.frames():
-            now = time.monotonic()
+        for seen, frame in self._raw.frames():
             question = wire.parse_arp(frame)
             if question is not None:
                 for client in self._clients.values():
-                    if client.holds(question.wanted, now):
+                    if client.holds(question.wanted, time.monotonic()):
                         self._raw.send(wire.arp_reply(question, client.mac))
                 continue
             packet = wire.parse(frame)
             client_of = self._clients.get(packet.mac) if packet else None
             if packet is not None and client_of is not None:
-                self._send(client_of, client_of.hear(packet, now))
+                # Not as late as a busy machine lets us read it: that is no server's fault.
+                self._send(client_of, client_of.hear(packet, seen))
 
     def _send(self, client: Simulated, packets: Iterable[wire.Packet]) -> None:
         for packet in packets:
